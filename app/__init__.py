@@ -1,0 +1,1 @@
+"""Event-driven trading on MetaTrader 5 accounts: live, on paper and on history."""

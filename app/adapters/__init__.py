@@ -1,0 +1,1 @@
+"""The edge: what touches files, clocks, markets and brokers."""

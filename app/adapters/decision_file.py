@@ -1,0 +1,125 @@
+"""`--decisions FILE`: one JSON line per strategy and evaluation, as they happen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from app.bus import EventBus
+from app.domain.errors import ConfigurationError
+from app.domain.orders import Action, Intent
+from app.domain.signals import Decision, Fact, Truth
+from app.events import CycleCompletedEvent, OrderPlacedEvent, StrategiesEvaluatedEvent
+
+
+@contextmanager
+def decision_file(path: Path, bus: EventBus) -> Iterator[None]:
+    """Write the decisions published on `bus` to `path` while the block runs.
+
+    A line holds `time` (close of the trigger candle, ISO UTC), `symbol`, `strategy`, `timeframe`,
+    `entry_long`, `entry_short`, `exit_long`, `exit_short` (true, false or "not_ready"), `regime`
+    (timeframe -> label) and `trades`: the orders the broker accepted because of it, with action,
+    direction, size (lots), entry, stop and targets (prices).
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+
+    """
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise ConfigurationError(f"--decisions {path}: {error.strerror}") from None
+    with file:
+        writer = _Writer(file)
+        subscriptions = [
+            bus.subscribe(StrategiesEvaluatedEvent, writer.on_evaluated, owner="decision_file"),
+            bus.subscribe(OrderPlacedEvent, writer.on_order, owner="decision_file"),
+            bus.subscribe(CycleCompletedEvent, writer.on_cycle_completed, owner="decision_file"),
+        ]
+        try:
+            yield
+        finally:
+            for subscription in subscriptions:
+                bus.unsubscribe(subscription)
+
+
+class _Writer:
+    """Collects the decisions of a cycle with what was traded on them, then writes them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decisions: list[Decision] = []
+        self._orders: dict[tuple[str, datetime], list[Intent]] = {}
+
+    def on_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
+        self._decisions.extend(event.decisions)
+
+    def on_order(self, event: OrderPlacedEvent) -> None:
+        intent = event.intent
+        self._orders.setdefault((intent.strategy, intent.candle_time), []).append(intent)
+
+    def on_cycle_completed(self, _event: CycleCompletedEvent) -> None:
+        if not self._decisions:
+            return
+        lines = [
+            orjson.dumps(self._line(decision), option=orjson.OPT_APPEND_NEWLINE)
+            for decision in self._decisions
+        ]
+        self._decisions.clear()
+        self._orders.clear()
+        self._file.write(b"".join(lines))
+        self._file.flush()
+
+    def _line(self, decision: Decision) -> dict[str, object]:
+        orders = self._orders.get((decision.strategy, decision.candle.time), [])
+        line: dict[str, object] = {
+            "time": decision.time.isoformat(),
+            "symbol": decision.symbol,
+            "strategy": decision.strategy,
+            "timeframe": str(decision.timeframe),
+            "entry_long": _said(decision.entry_long),
+            "entry_short": _said(decision.entry_short),
+            "exit_long": _said(decision.exit_long),
+            "exit_short": _said(decision.exit_short),
+            "regime": {str(timeframe): label for timeframe, label in decision.regimes.items()},
+            "trades": [_trade(intent) for intent in orders],
+        }
+        if decision.facts:
+            line["facts"] = [_fact(fact) for fact in decision.facts]
+        return line
+
+
+def _said(truth: Truth) -> bool | str:
+    return "not_ready" if truth is None else truth
+
+
+def _trade(intent: Intent) -> dict[str, object]:
+    trade: dict[str, object] = {
+        "action": intent.action.value,
+        "direction": intent.direction.value,
+        "size": float(intent.volume),
+    }
+    if intent.action is Action.ENTRY:
+        trade["entry"] = _price(intent.expected_price)
+        trade["stop"] = _price(intent.stop_loss)
+        trade["targets"] = [float(target.price) for target in intent.targets]
+    return trade
+
+
+def _price(price: object) -> float | None:
+    return None if price is None else float(str(price))
+
+
+def _fact(fact: Fact) -> dict[str, object]:
+    return {
+        "path": fact.path,
+        "timeframe": str(fact.timeframe),
+        "signal": fact.signal,
+        "operator": fact.operator,
+        "truth": _said(fact.truth),
+        "left": fact.left,
+        "right": fact.right,
+    }

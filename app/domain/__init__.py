@@ -1,0 +1,1 @@
+"""Values and units of trading: no I/O, no clock, no randomness."""

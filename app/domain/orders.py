@@ -1,0 +1,227 @@
+"""Orders, positions and deals. Money (account currency), prices and volumes (lots) are Decimal."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from app.domain.market import Timeframe
+from app.domain.signals import Direction
+
+
+class Action(StrEnum):
+    """What an intent does to the position of its strategy."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+class OrderKind(StrEnum):
+    """How an order is filled."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+class CloseReason(StrEnum):
+    """Why (part of) a position was closed."""
+
+    SIGNAL = "signal"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TARGET = "target"
+    MAX_DURATION = "max_duration"
+    PROFIT_GUARD = "profit_guard"
+    SESSION_END = "session_end"
+    MARKET_CLOSE = "market_close"
+    DAILY_LOSS = "daily_loss"
+    STOP_OUT = "stop_out"
+    MANUAL = "manual"
+
+
+class PlannedTarget(msgspec.Struct, frozen=True):
+    """Where part of a position is to be closed: at `price`, `volume` lots.
+
+    `move_stop`: the stop of what remains then goes to break-even.
+    """
+
+    price: Decimal
+    volume: Decimal
+    move_stop: bool = False
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What we want done, once.
+
+    `client_id` is a function of (account, strategy, symbol, timeframe, candle open time, action,
+    leg) and stands first in the order's comment.
+    `ticket` is the position an exit closes; `price` the limit or stop price of a pending entry;
+    `group` joins the orders one split entry became; `close_reason` says why an exit happens.
+    """
+
+    client_id: str
+    strategy: str
+    magic: int
+    symbol: str
+    timeframe: Timeframe
+    candle_time: datetime
+    action: Action
+    leg: int
+    direction: Direction
+    kind: OrderKind
+    volume: Decimal
+    price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    ticket: int | None = None
+    group: str = ""
+    close_reason: CloseReason | None = None
+    expected_price: Decimal | None = None
+    """The price the decision was made at: the quote for a market order, else `price`."""
+    targets: tuple[PlannedTarget, ...] = ()
+    """All profit targets of an entry in order; a single one is also the `take_profit`."""
+
+
+class OrderState(StrEnum):
+    """What became of a submission."""
+
+    PLACED = "placed"
+    """Accepted, not filled yet: a pending order, or a market order in flight."""
+    FILLED = "filled"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class OrderResult(msgspec.Struct, frozen=True):
+    """The broker's answer to a submission; `reason` is its own word when it refused."""
+
+    state: OrderState
+    ticket: int = 0
+    price: Decimal | None = None
+    volume: Decimal | None = None
+    reason: str = ""
+
+
+class DealEntry(StrEnum):
+    """Whether a deal opened or closed volume."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Deal(msgspec.Struct, frozen=True):
+    """One execution in the broker's ledger.
+
+    `direction` is the position's; `profit`, `commission` (negative: a cost) and `swap` are account
+    currency; `time` aware UTC; `balance` deals are deposits and have no symbol.
+    """
+
+    ticket: int
+    order: int
+    position: int
+    symbol: str
+    direction: Direction
+    entry: DealEntry
+    volume: Decimal
+    price: Decimal
+    profit: Decimal
+    commission: Decimal
+    swap: Decimal
+    time: datetime
+    magic: int
+    comment: str
+    reason: CloseReason | None = None
+
+    @property
+    def net(self) -> Decimal:
+        """Return what the deal did to the balance."""
+        return self.profit + self.commission + self.swap
+
+
+class OrderGone(msgspec.Struct, frozen=True):
+    """A pending or in-flight order that will never be filled."""
+
+    ticket: int
+    client_id: str
+    symbol: str
+    reason: str
+
+
+class Position(msgspec.Struct, frozen=True):
+    """An open position; `profit` floats, in account currency, at the latest quote."""
+
+    ticket: int
+    symbol: str
+    direction: Direction
+    volume: Decimal
+    price_open: Decimal
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    profit: Decimal
+    swap: Decimal
+    opened_at: datetime
+    magic: int
+    comment: str
+
+
+class PendingOrder(msgspec.Struct, frozen=True):
+    """An order waiting at the broker."""
+
+    ticket: int
+    symbol: str
+    direction: Direction
+    kind: OrderKind
+    volume: Decimal
+    price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    placed_at: datetime
+    magic: int
+    comment: str
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The account as the broker states it; money in `currency`."""
+
+    login: int
+    server: str
+    currency: str
+    leverage: int
+    hedging: bool
+    balance: Decimal
+    equity: Decimal
+    margin: Decimal
+    margin_free: Decimal
+
+
+class BlockReason(StrEnum):
+    """Why an entry was refused or trading is blocked."""
+
+    MONITOR_MODE = "monitor_mode"
+    LATE_CANDLE = "late_candle"
+    ALREADY_DONE = "already_done"
+    POSITION_OPEN = "position_open"
+    OUTSIDE_SCHEDULE = "outside_schedule"
+    NEWS = "news"
+    MARKET_CLOSING = "market_closing"
+    HOLIDAY = "holiday"
+    DAILY_LOSS_LIMIT = "daily_loss_limit"
+    LOSS_AT_RISK = "loss_at_risk"
+    MAX_POSITIONS = "max_positions"
+    MAX_POSITION_SIZE = "max_position_size"
+    VOLUME_BELOW_MINIMUM = "volume_below_minimum"
+    STOP_TOO_CLOSE = "stop_too_close"
+    NOT_READY = "not_ready"
+    NO_QUOTE = "no_quote"
+    NO_MONEY = "no_money"
+    BROKER_REFUSED = "broker_refused"
+    REDUCE_ONLY = "reduce_only"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An entry that will not be sent, and why, in words with numbers."""
+
+    reason: BlockReason
+    detail: str

@@ -1,0 +1,1 @@
+"""Columns from candles: indicators and the market regime."""

@@ -1,0 +1,1 @@
+"""From a signal to an approved order: sizing, stops, limits."""

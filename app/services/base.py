@@ -1,0 +1,64 @@
+"""What every service has: a name, a life cycle, health by progress and metrics."""
+
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from app.bus import EventBus
+from app.log_setup import get_logger
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether a service makes progress, and if not, what stops it."""
+
+    healthy: bool
+    reason: str = ""
+
+
+class Service:
+    """One stage of the pipeline.
+
+    A service holds so little that restarting it means replacing it: `start` brings its state back
+    from the source's history, the broker and the journal. Handlers count what they finish in
+    `handled`; failures count as "in a row" only while nothing is finished between them.
+    """
+
+    name: ClassVar[str]
+    max_failures: int = 3
+    """Failures in a row from which on the service is unhealthy."""
+
+    def __init__(self, bus: EventBus) -> None:
+        self.bus = bus
+        self.log = get_logger(f"services.{type(self).__name__}")
+        self.handled = 0
+        self.failures_in_a_row = 0
+        self._handled_at_failure = 0
+        self._last_error = ""
+
+    def start(self, now: datetime) -> None:
+        """Get ready to handle events from the market's `now` on."""
+
+    def stop(self) -> None:
+        """Let go of what `start` took; must not raise."""
+
+    def failed(self, error: Exception) -> None:
+        """Take in that one of the service's handlers raised."""
+        progressed = self.handled > self._handled_at_failure
+        self.failures_in_a_row = 1 if progressed else self.failures_in_a_row + 1
+        self._handled_at_failure = self.handled
+        self._last_error = f"{type(error).__name__}: {error}"
+
+    def health(self) -> Health:
+        """Say whether the service makes progress."""
+        stuck = self.handled <= self._handled_at_failure
+        if stuck and self.failures_in_a_row >= self.max_failures:
+            return Health(False, f"{self.failures_in_a_row} failures in a row: {self._last_error}")
+        return HEALTHY
+
+    def metrics(self) -> dict[str, int | float]:
+        """Return the service's counters."""
+        return {}
+
+
+HEALTHY = Health(True)

@@ -1,0 +1,273 @@
+"""From the source to `NewCandleEvent`: each closed candle announced once, in order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, TypeVar
+
+from app.bus import EventBus
+from app.domain.broker_time import ServerTime
+from app.domain.errors import SourceError
+from app.domain.market import Candle, Timeframe
+from app.events import CycleStartedEvent, DataFetchedEvent, DataFetchFailedEvent, NewCandleEvent
+from app.ports import DataSource, Journal
+from app.services.base import Health, Service
+
+T = TypeVar("T", int, datetime)
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class _Series:
+    """One symbol and timeframe: the newest candle known, and when the next one can have closed."""
+
+    __slots__ = ("due", "fastest", "last", "slower", "symbol", "timeframe")
+
+    def __init__(self, symbol: str, timeframe: Timeframe, slower: "tuple[_Series, ...]") -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.slower = slower
+        self.fastest = True
+        self.last = BEGINNING
+        self.due = BEGINNING
+
+    def knows(self, opened: datetime, closed: datetime) -> None:
+        """Take in that the candle of these times is the newest known."""
+        self.last = opened
+        self.due = closed + self.timeframe.delta
+
+
+def _series_of(symbol: str, timeframes: Sequence[Timeframe]) -> list[_Series]:
+    """Return the series of one symbol, slowest first."""
+    made: list[_Series] = []
+    for timeframe in sorted(timeframes, key=lambda t: t.minutes, reverse=True):
+        for slower in made:
+            slower.fastest = False
+        made.append(_Series(symbol, timeframe, tuple(made)))
+    return made
+
+
+def _announcing_order(candle: Candle) -> tuple[datetime, int]:
+    return candle.close_time, -candle.timeframe.minutes
+
+
+class DataFetchingService(Service):
+    """Asks the source for closed candles once a cycle and announces the new ones.
+
+    The fastest timeframe of a symbol is asked every cycle, a slower one when its next candle can
+    have closed. Candles are announced by closing time, slower timeframes first, so that whoever
+    sees a fast candle has seen every slower one that closed with it. When a slower one is missing,
+    the fast one is held back up to `hold_back`.
+
+    Args:
+        bus: where candles are announced.
+        source: where they come from.
+        journal: remembers the last candle announced, across restarts.
+        series: symbol -> its timeframes.
+        server_time: aligns slow candles.
+        nbr_bars: bars asked for; a wider gap is fetched until it is closed.
+        candle_index: 1 takes everything up to the most recent closed candle, 2 leaves that one
+            out, and so on.
+        retry_attempts: further tries in one cycle when the source does not answer.
+        hold_back: market time a fast candle waits for a slower one.
+        max_failures: failed cycles in a row from which on the service is unhealthy.
+
+    """
+
+    name: ClassVar[str] = "data_fetching"
+
+    def __init__(
+        self,
+        bus: EventBus,
+        source: DataSource,
+        journal: Journal,
+        series: Mapping[str, Sequence[Timeframe]],
+        server_time: ServerTime,
+        *,
+        nbr_bars: int,
+        candle_index: int,
+        retry_attempts: int,
+        hold_back: timedelta,
+        max_failures: int,
+    ) -> None:
+        super().__init__(bus)
+        self.max_failures = max_failures
+        self._source = source
+        self._journal = journal
+        self._server_time = server_time
+        self._bars = nbr_bars + candle_index - 1
+        self._left_out = candle_index - 1
+        self._attempts = 1 + retry_attempts
+        self._hold_back = hold_back
+        self._series = [s for symbol, frames in series.items() for s in _series_of(symbol, frames)]
+        self._by_key = {(s.symbol, s.timeframe): s for s in self._series}
+        self._held: list[Candle] = []
+        self._failed_cycles = 0
+        self._failure = ""
+        self._fetches = 0
+        self._failed_fetches = 0
+        self._candles = 0
+        self._late = 0
+
+    def start(self, now: datetime) -> None:
+        """Go on after the last candle announced; at the very first start, with what closes next."""
+        for series in self._series:
+            last = self._journal.last_candle(series.symbol, series.timeframe)
+            if last is None:
+                series.last = now - series.timeframe.delta
+            else:
+                series.last = last
+
+    def on_cycle(self, event: CycleStartedEvent) -> None:
+        """Fetch what can be new at the cycle's `time` and announce it."""
+        now = event.time
+        fresh = self._held
+        failed = False
+        for series in self._series:
+            if series.fastest or now >= series.due:
+                try:
+                    fresh.extend(self._fetch(series, now))
+                except SourceError as error:
+                    failed = True
+                    self._fetch_failed(series, error)
+        self._failed_cycles = self._failed_cycles + 1 if failed else 0
+        if fresh:
+            self._held = []
+            if len(fresh) > 1:
+                fresh.sort(key=_announcing_order)
+            self._announce(fresh, now)
+        self.handled += 1
+
+    def health(self) -> Health:
+        """Unhealthy after too many failed cycles in a row."""
+        if self._failed_cycles >= self.max_failures:
+            return Health(False, f"{self._failed_cycles} failed cycles in a row: {self._failure}")
+        return super().health()
+
+    def metrics(self) -> dict[str, int | float]:
+        """Return the counts of fetches and candles."""
+        return {
+            "data_fetches": self._fetches,
+            "failed_fetches": self._failed_fetches,
+            "failed_cycles_in_a_row": self._failed_cycles,
+            "new_candles": self._candles,
+            "late_candles": self._late,
+            "held_back": len(self._held),
+        }
+
+    def _fetch(self, series: _Series, now: datetime) -> Sequence[Candle]:
+        """Return the candles of a series that are new at `now`, oldest first."""
+        symbol, timeframe, last = series.symbol, series.timeframe, series.last
+        candles = self._ask(self._source.latest, symbol, timeframe, self._bars, now)
+        if candles and candles[0].time > last:
+            candles = self._ask(self._source.after, symbol, timeframe, last, now)
+        if self._left_out:
+            candles = candles[: -self._left_out]
+        bars = len(candles)
+        newest = candles[-1] if candles else None
+        self._fetches += 1
+        self.bus.publish(
+            DataFetchedEvent(
+                symbol=symbol,
+                timeframe=timeframe,
+                bars=bars,
+                newest=newest.time if newest else None,
+            )
+        )
+        self.log.info(
+            "Fetched data for %s %s: %d bars",
+            symbol,
+            timeframe,
+            bars,
+            symbol=symbol,
+            timeframe=timeframe,
+            bars=bars,
+        )
+        if newest is None or newest.time <= last:
+            return ()
+        series.knows(newest.time, newest.close_time)
+        return [candle for candle in candles if candle.time > last]
+
+    def _ask(
+        self,
+        question: Callable[[str, Timeframe, T, datetime], Sequence[Candle]],
+        symbol: str,
+        timeframe: Timeframe,
+        what: T,
+        now: datetime,
+    ) -> Sequence[Candle]:
+        for further in range(self._attempts - 1, -1, -1):
+            try:
+                return question(symbol, timeframe, what, now)
+            except SourceError:
+                if not further:
+                    raise
+        raise AssertionError("at least one attempt is made")
+
+    def _fetch_failed(self, series: _Series, error: SourceError) -> None:
+        self._failed_fetches += 1
+        self._failure = str(error)
+        self.log.error(
+            "Fetching %s %s failed: %s",
+            series.symbol,
+            series.timeframe,
+            error,
+            symbol=series.symbol,
+            timeframe=series.timeframe,
+        )
+        self.bus.publish(
+            DataFetchFailedEvent(
+                symbol=series.symbol,
+                timeframe=series.timeframe,
+                error=str(error),
+                consecutive=self._failed_cycles + 1,
+            )
+        )
+
+    def _announce(self, candles: Sequence[Candle], now: datetime) -> None:
+        held_symbols: set[str] = set()
+        for candle in candles:
+            symbol, timeframe = candle.symbol, candle.timeframe
+            series = self._by_key[symbol, timeframe]
+            if symbol in held_symbols or self._must_wait(series, candle, now):
+                held_symbols.add(symbol)
+                self._held.append(candle)
+                continue
+            age = now - candle.close_time
+            late = age >= timeframe.delta * (1 + self._left_out)
+            self._candles += 1
+            self._late += late
+            self._journal.candle_announced(symbol, timeframe, candle.time)
+            self.bus.publish(NewCandleEvent(candle=candle, late=late))
+            self.log.info(
+                "New candle detected for %s %s",
+                symbol,
+                timeframe,
+                symbol=symbol,
+                timeframe=timeframe,
+                opened=candle.time,
+                close=candle.close,
+                late=late,
+            )
+
+    def _must_wait(self, series: _Series, candle: Candle, now: datetime) -> bool:
+        """Say whether a slower candle that closed with this one is still missing and awaited."""
+        closed = candle.close_time
+        for slower in series.slower:
+            if closed < slower.due:
+                continue
+            opened = self._server_time.candle_open(slower.timeframe, candle.time)
+            if slower.last >= opened:
+                continue
+            if self._server_time.candle_close(slower.timeframe, opened) != closed:
+                continue
+            if now - closed < self._hold_back:
+                return True
+            self.log.warning(
+                "Candle of %s %s announced without the %s one that closed with it",
+                candle.symbol,
+                candle.timeframe,
+                slower.timeframe.title_name,
+                symbol=candle.symbol,
+                timeframe=candle.timeframe,
+            )
+        return False

@@ -1,0 +1,179 @@
+"""From rows to signals: every strategy, once per closed candle of its trigger timeframe."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from app.bus import EventBus
+from app.domain.rows import View
+from app.domain.signals import Decision, Direction, Fact, Signal
+from app.events import (
+    EntrySignalEvent,
+    ExitSignalEvent,
+    IndicatorsCalculatedEvent,
+    StrategiesEvaluatedEvent,
+    StrategyFailedEvent,
+)
+from app.services.base import Service
+from app.strategies.evaluate import Strategy
+
+
+class StrategyEvaluationService(Service):
+    """Evaluates the strategies of a symbol and publishes exits, then entries.
+
+    Args:
+        bus: where decisions and signals are published.
+        strategies: symbol -> its strategies, in the order they are evaluated.
+        min_rows: rows each declared timeframe needs before anything is decided.
+        all_facts: put the facts of every condition on every decision, not only on signals.
+
+    """
+
+    name: ClassVar[str] = "strategy_evaluation"
+
+    def __init__(
+        self,
+        bus: EventBus,
+        strategies: Mapping[str, Sequence[Strategy]],
+        *,
+        min_rows: int,
+        all_facts: bool,
+    ) -> None:
+        super().__init__(bus)
+        self._triggered: dict[tuple[str, str], list[Strategy]] = {}
+        for symbol, loaded in strategies.items():
+            for strategy in loaded:
+                self._triggered.setdefault((symbol, strategy.rules.trigger), []).append(strategy)
+        self._views: dict[str, View] = {}
+        self._min_rows = min_rows
+        self._all_facts = all_facts
+        self._evaluated = 0
+        self._entries = 0
+        self._exits = 0
+        self._not_ready = 0
+        self._errors = 0
+
+    def on_indicators(self, event: IndicatorsCalculatedEvent) -> None:
+        """Evaluate the strategies this candle triggers."""
+        self._views[event.symbol] = event.view
+        triggered = self._triggered.get((event.symbol, event.timeframe))
+        if triggered:
+            self._evaluate(triggered, event)
+        self.handled += 1
+
+    def explain(self, strategy: str) -> tuple[Fact, ...]:
+        """Return every condition of `strategy` with its numbers on the newest rows.
+
+        Raises KeyError when there is no such strategy.
+        """
+        for (symbol, _), triggered in self._triggered.items():
+            for candidate in triggered:
+                if candidate.rules.name == strategy:
+                    return candidate.explain(self._views.get(symbol, {}))
+        raise KeyError(strategy)
+
+    def metrics(self) -> dict[str, int | float]:
+        """Return the counts of evaluations and signals."""
+        return {
+            "strategies_evaluated": self._evaluated,
+            "entry_signals": self._entries,
+            "exit_signals": self._exits,
+            "not_ready": self._not_ready,
+            "strategies_failed": self._errors,
+        }
+
+    def _evaluate(self, strategies: Sequence[Strategy], event: IndicatorsCalculatedEvent) -> None:
+        view = event.view
+        decisions: list[Decision] = []
+        exits: list[Signal] = []
+        entries: list[Signal] = []
+        for strategy in strategies:
+            try:
+                decision = strategy.evaluate(view, self._min_rows, self._all_facts)
+                for part, direction, truth in (
+                    ("exit_long", Direction.LONG, decision.exit_long),
+                    ("exit_short", Direction.SHORT, decision.exit_short),
+                    ("entry_long", Direction.LONG, decision.entry_long),
+                    ("entry_short", Direction.SHORT, decision.entry_short),
+                ):
+                    if truth:
+                        signals = exits if part.startswith("exit") else entries
+                        signals.append(_signal(decision, direction, strategy.explain(view, part)))
+            except Exception as error:  # noqa: BLE001 - one strategy never touches another
+                self._strategy_failed(strategy, event, error)
+                continue
+            decisions.append(decision)
+            self._not_ready += decision.entry_long is None or decision.entry_short is None
+        self._evaluated += len(decisions)
+        self._exits += len(exits)
+        self._entries += len(entries)
+        self._publish(event, tuple(decisions), exits, entries)
+
+    def _publish(
+        self,
+        event: IndicatorsCalculatedEvent,
+        decisions: tuple[Decision, ...],
+        exits: Sequence[Signal],
+        entries: Sequence[Signal],
+    ) -> None:
+        symbol, timeframe = event.symbol, event.timeframe
+        self.bus.publish(
+            StrategiesEvaluatedEvent(
+                symbol=symbol,
+                timeframe=timeframe,
+                candle=event.view[timeframe][-1].candle,
+                decisions=decisions,
+                late=event.late,
+            )
+        )
+        self.log.info(
+            "Evaluated strategies: %d entries, %d exits",
+            len(entries),
+            len(exits),
+            symbol=symbol,
+            timeframe=timeframe,
+            entries=len(entries),
+            exits=len(exits),
+        )
+        for signal in exits:
+            self._say("Exit", signal)
+            self.bus.publish(ExitSignalEvent(signal=signal))
+        for signal in entries:
+            self._say("Entry", signal)
+            self.bus.publish(EntrySignalEvent(signal=signal, late=event.late))
+
+    def _say(self, kind: str, signal: Signal) -> None:
+        self.log.info(
+            "%s signal: %s %s by %s because %s",
+            kind,
+            signal.direction,
+            signal.symbol,
+            signal.strategy,
+            "; ".join(str(fact) for fact in signal.facts if fact.truth),
+            symbol=signal.symbol,
+            timeframe=signal.timeframe,
+            strategy=signal.strategy,
+            direction=signal.direction,
+        )
+
+    def _strategy_failed(
+        self, strategy: Strategy, event: IndicatorsCalculatedEvent, error: Exception
+    ) -> None:
+        self._errors += 1
+        name = strategy.rules.name
+        said = f"{type(error).__name__}: {error}"
+        self.log.error(
+            "Strategy %s failed: %s", name, said, symbol=event.symbol, strategy=name, exc_info=error
+        )
+        self.bus.publish(StrategyFailedEvent(symbol=event.symbol, strategy=name, error=said))
+
+
+def _signal(decision: Decision, direction: Direction, facts: tuple[Fact, ...]) -> Signal:
+    return Signal(
+        strategy=decision.strategy,
+        symbol=decision.symbol,
+        timeframe=decision.timeframe,
+        direction=direction,
+        candle=decision.candle,
+        facts=facts,
+        levels=decision.levels,
+    )

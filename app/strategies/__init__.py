@@ -1,0 +1,1 @@
+"""Strategies from YAML: checked, compiled, evaluated."""
