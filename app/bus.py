@@ -7,8 +7,8 @@ Rules:
 3. Subscribing to a base class receives its subclasses. Pipeline stages come first, in their order,
    then the others in the order they subscribed.
 4. A handler's exception is logged, counted against its owner and reported to `on_error`; the other
-   handlers still run. What is no `Exception` (KeyboardInterrupt) passes; what is queued then
-   waits for the next publish.
+   handlers still run. What is no `Exception` (KeyboardInterrupt) passes; handlers that have not
+   had the event yet, and all that is queued, then come first at the next publish.
 5. Publish from the thread that runs the cycles; subscribing is safe from any.
 
 Metrics are derived, not counted twice: a handler's calls are the publications of its event types
@@ -32,6 +32,9 @@ AFTER_STAGES = 1_000
 
 CAUSAL_LIMIT = 100_000
 """Events one outermost publish may cause; more is a cycle of publications and is dropped."""
+
+CAUSED_BY_EACH = 100
+"""Raises the limit where an event itself caused very many, as a month of missed candles does."""
 
 
 Handler: TypeAlias = Callable[[Any], object]
@@ -136,21 +139,27 @@ class EventBus:
         else:
             handlers = route.handlers
         self._draining = True
-        caused = 0
+        caused = allowed = 0
         try:
             while True:
-                for handler in handlers:
+                remaining = iter(handlers)
+                for handler in remaining:
                     try:
                         handler(event)
                     except Exception as error:  # noqa: BLE001 - isolation is what the bus is for
                         self._failed(handler, event, error)
                 if not queue:
                     return
+                if not caused:
+                    allowed = max(CAUSAL_LIMIT, CAUSED_BY_EACH * len(queue))
                 caused += 1
-                if caused > CAUSAL_LIMIT:
-                    self._break_cycle()
+                if caused > allowed:
+                    self._break_cycle(allowed)
                     return
                 handlers, event = queue.popleft()
+        except BaseException:
+            queue.appendleft((tuple(remaining), event))
+            raise
         finally:
             self._draining = False
 
@@ -217,12 +226,12 @@ class EventBus:
         if self.on_error is not None:
             self.on_error(subscription.owner, event, error)
 
-    def _break_cycle(self) -> None:
+    def _break_cycle(self, allowed: int) -> None:
         kinds = Counter(type(event).__name__ for _, event in self._queue)
         self._queue.clear()
         self._log.error(
             "one event caused %d others without an end; dropped what was still queued: %s",
-            CAUSAL_LIMIT,
+            allowed,
             dict(kinds),
         )
 

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,8 @@ from app.events import NO_CYCLE, correlation_id
 
 CONSOLE = "console"
 QUIET_LIBRARIES = ("httpx", "httpcore")
+NEVER = logging.CRITICAL + 1
+"""The level of a handler that writes nothing any more."""
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -125,6 +128,7 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     _add_context,
 ]
+_JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _JSON_EXCEPTIONS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 """Locals could hold secrets, so they stay out of logs."""
 
@@ -132,8 +136,10 @@ _JSON_EXCEPTIONS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False)
 def _render_text(_: WrappedLogger, __: str, event: EventDict) -> str:
     name = str(event["logger"])
     # A line break in a value must not be able to forge a second line.
-    message = str(event["event"]).replace("\r", "\\r").replace("\n", "\\n")
-    trace = f"\n{event['exception']}" if event.get("exception") else ""
+    message = _one_line(str(event["event"]))
+    trace = "".join(
+        f"\n  {_one_line(line)}" for line in str(event.get("exception", "")).splitlines()
+    )
     if name == CONSOLE:
         return message + trace
     level = str(event["level"]).upper()
@@ -158,9 +164,18 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     if package == "services":
         line["service"] = service
     line.update(event)
-    return orjson.dumps(
-        line, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    ).decode()
+    try:
+        return orjson.dumps(line, default=str, option=_JSON_OPTIONS).decode()
+    except orjson.JSONEncodeError:
+        said = {_one_line(str(key)): _one_line(str(value)) for key, value in line.items()}
+        return orjson.dumps(said).decode()
+
+
+def _one_line(text: str) -> str:
+    """Return `text` with line breaks and all else a terminal would obey written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _is_no_decoration(record: logging.LogRecord) -> bool:
@@ -174,6 +189,9 @@ class _Stdout(logging.StreamHandler[IO[str]]):
     """Standard output that may go away: the program then goes on without it."""
 
     def __init__(self, stream: IO[str], on_closed: Callable[[], None]) -> None:
+        if isinstance(stream, TextIOWrapper):
+            # A console that knows no "✓" shows an escape instead.
+            stream.reconfigure(errors="backslashreplace")
         super().__init__(stream)
         self._on_closed = on_closed
 
@@ -181,7 +199,7 @@ class _Stdout(logging.StreamHandler[IO[str]]):
         if not isinstance(sys.exc_info()[1], OSError | ValueError):
             super().handleError(record)
             return
-        logging.getLogger().removeHandler(self)
+        self.setLevel(NEVER)
         try:
             # The interpreter flushes stdout at exit and must find something that takes it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -191,18 +209,28 @@ class _Stdout(logging.StreamHandler[IO[str]]):
 
 
 class _LogFile(RotatingFileHandler):
-    """A log file whose disk may fill up: said once on standard error, then trading goes on."""
+    """A log file for its owner's eyes; when its disk fills up that is said once, and it ends."""
+
+    def _open(self) -> TextIOWrapper:
+        # Also called for every file that rotation begins.
+        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+        return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base names it
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
             return
-        logging.getLogger().removeHandler(self)
+        self.setLevel(NEVER)
         logging.getLogger("logging").error("log file given up: %s", error)
 
 
 def _private_file(path: Path, max_bytes: int, backups: int) -> _LogFile:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    return _LogFile(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+    return _LogFile(
+        path,
+        maxBytes=max_bytes,
+        backupCount=backups,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )

@@ -6,23 +6,23 @@ Settings, build, run, exit code. 0 clean · 64 usage · 69 unavailable at start 
 
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import click
 import typer
 
 from app import log_setup, settings, summary, wiring
 from app.adapters.decision_file import decision_file
-from app.domain.errors import OperatorError
+from app.domain.errors import ConfigurationError, OperatorError
 from app.orchestrator import TradingOrchestrator
 from app.settings import Loaded, LoggingSettings, MarketDataSource
 
 USAGE_EXIT_CODE = 64
+TYPER_USAGE_ERROR = 2
 CAUSES = {
     signal.SIGINT: ("Ctrl+C", "keyboard interrupt"),
     signal.SIGTERM: ("SIGTERM", "termination signal"),
@@ -37,7 +37,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        self._stop_clock = lambda: None
+        self._stop_clock: Callable[[], None] = lambda: None
 
     def listen(self) -> None:
         """Take over SIGINT and SIGTERM."""
@@ -131,16 +131,20 @@ def _log_by(
 ) -> None:
     """Set logging up; the first time from the environment alone, the second from all settings."""
     replayed = known is not None and known.market_data.source is not MarketDataSource.BRIDGE
-    log_setup.configure(
-        level=options.level,
-        as_json=options.format == "json",
-        correlation_ids=options.correlation_ids,
-        levels=options.levels,
-        file=options.log_file if options.file_output and known is not None else None,
-        file_max_bytes=options.file_max_bytes,
-        file_backups=options.file_backups,
-        on_stdout_closed=stop.stdout_closed if replayed else lambda: None,
-    )
+    file = options.log_file if options.file_output and known is not None else None
+    try:
+        log_setup.configure(
+            level=options.level,
+            as_json=options.format == "json",
+            correlation_ids=options.correlation_ids,
+            levels=options.levels,
+            file=file,
+            file_max_bytes=options.file_max_bytes,
+            file_backups=options.file_backups,
+            on_stdout_closed=stop.stdout_closed if replayed else lambda: None,
+        )
+    except OSError as error:
+        raise ConfigurationError(f"logging.log_file {file}: {error.strerror}") from None
 
 
 def _say_configuration(loaded: Loaded) -> None:
@@ -162,13 +166,13 @@ def main(arguments: list[str] | None = None) -> int:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(run)
     try:
-        return app(arguments, standalone_mode=False) or 0
-    except click.ClickException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        return USAGE_EXIT_CODE
+        app(arguments)
+    except SystemExit as ended:
+        return USAGE_EXIT_CODE if ended.code == TYPER_USAGE_ERROR else int(ended.code or 0)
     except OperatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """TradingOrchestrator: builds the bus and the services, runs the cycles, replaces what fails."""
 
+import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -284,6 +285,8 @@ class TradingOrchestrator:
         return (self._stopped_at or time.monotonic()) - self._started_at
 
     def _log_status(self) -> None:
+        if not self._log.is_enabled_for(logging.INFO):
+            return
         account = self.parts.broker.account()
         said = {name: ok for name, ok in self.get_service_health().items() if not ok}
         self._log.info(

@@ -1,11 +1,12 @@
 """What the console shows around the log: banners, the first status and the final account."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from app.domain.orders import Account, Deal
 
 RULE = "=" * 80
+NOTHING = Decimal(0)
 
 
 def banner(text: str) -> Iterator[str]:
@@ -54,16 +55,18 @@ def final_metrics(metrics: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
 
 
 def final_account(
-    name: str, account: Account, deals: "tuple[Deal, ...]", open_positions: int
+    name: str, account: Account, ledger: Sequence[Deal], open_positions: int
 ) -> Iterator[str]:
-    """Return the account at the end; its balance is the deposits plus the sum of all deals."""
-    result = sum((deal.net for deal in deals), Decimal(0))
-    commission = sum((deal.commission for deal in deals), Decimal(0))
-    floating = account.equity - account.balance
+    """Return the account at the end: its balance is the deposits plus the sum of all deals."""
+    deals = [deal for deal in ledger if deal.symbol]
+    deposits = sum((deal.net for deal in ledger if not deal.symbol), NOTHING)
+    result = sum((deal.net for deal in deals), NOTHING)
+    commission = sum((deal.commission for deal in deals), NOTHING)
+    off = account.balance - deposits - result
     yield ""
     yield f"=== Account: {name}, {account.currency} ==="
-    yield f"Deposits: {account.balance - result:,.2f}"
+    yield f"Deposits: {deposits:,.2f}"
     yield f"Deals: {len(deals)}, result {result:+,.2f} (of it commission {commission:+,.2f})"
-    yield f"Balance: {account.balance:,.2f}"
-    yield f"Open positions: {open_positions}, floating {floating:+,.2f}"
+    yield f"Balance: {account.balance:,.2f} ({f'off by {off:+,.2f}' if off else 'adds up'})"
+    yield f"Open positions: {open_positions}, floating {account.equity - account.balance:+,.2f}"
     yield f"Equity: {account.equity:,.2f}"

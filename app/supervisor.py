@@ -18,8 +18,8 @@ class Verdict(Enum):
 class RestartPolicy(msgspec.Struct, frozen=True):
     """How often a service may be replaced.
 
-    The n-th replacement within `window` waits ``backoff * 2**(n-1)`` after the one before it; when
-    `budget` replacements within `window` did not help, it is given up.
+    The first replacement is made at once; after n replacements within `window` the next one waits
+    ``backoff * 2**(n-1)``; when `budget` of them did not help, the service is given up.
     """
 
     backoff: timedelta

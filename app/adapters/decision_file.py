@@ -12,7 +12,8 @@ from app.bus import EventBus
 from app.domain.errors import ConfigurationError
 from app.domain.orders import Action, Intent
 from app.domain.signals import Decision, Fact, Truth
-from app.events import CycleCompletedEvent, OrderPlacedEvent, StrategiesEvaluatedEvent
+from app.events import CycleStartedEvent, OrderPlacedEvent, StrategiesEvaluatedEvent
+from app.log_setup import get_logger
 
 
 @contextmanager
@@ -22,14 +23,16 @@ def decision_file(path: Path, bus: EventBus) -> Iterator[None]:
     A line holds `time` (close of the trigger candle, ISO UTC), `symbol`, `strategy`, `timeframe`,
     `entry_long`, `entry_short`, `exit_long`, `exit_short` (true, false or "not_ready"), `regime`
     (timeframe -> label) and `trades`: the orders the broker accepted because of it, with action,
-    direction, size (lots), entry, stop and targets (prices).
+    direction, size (lots), entry, stop and targets (prices). Lines are written when the next cycle
+    begins, for only then all orders of a cycle are known, and at the end of the block.
 
     Raises:
         ConfigurationError: the file cannot be written.
 
     """
     try:
-        file = path.open("wb")
+        # Unbuffered: what a full disk refused is not tried again when the file is closed.
+        file = path.open("wb", buffering=0)
     except OSError as error:
         raise ConfigurationError(f"--decisions {path}: {error.strerror}") from None
     with file:
@@ -37,13 +40,14 @@ def decision_file(path: Path, bus: EventBus) -> Iterator[None]:
         subscriptions = [
             bus.subscribe(StrategiesEvaluatedEvent, writer.on_evaluated, owner="decision_file"),
             bus.subscribe(OrderPlacedEvent, writer.on_order, owner="decision_file"),
-            bus.subscribe(CycleCompletedEvent, writer.on_cycle_completed, owner="decision_file"),
+            bus.subscribe(CycleStartedEvent, writer.on_cycle_started, owner="decision_file"),
         ]
         try:
             yield
         finally:
             for subscription in subscriptions:
                 bus.unsubscribe(subscription)
+            writer.write()
 
 
 class _Writer:
@@ -51,30 +55,38 @@ class _Writer:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._log = get_logger("decision_file")
         self._decisions: list[Decision] = []
-        self._orders: dict[tuple[str, datetime], list[Intent]] = {}
+        self._orders: dict[tuple[str, str, datetime], list[Intent]] = {}
 
     def on_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
         self._decisions.extend(event.decisions)
 
     def on_order(self, event: OrderPlacedEvent) -> None:
         intent = event.intent
-        self._orders.setdefault((intent.strategy, intent.candle_time), []).append(intent)
+        key = intent.symbol, intent.strategy, intent.candle_time
+        self._orders.setdefault(key, []).append(intent)
 
-    def on_cycle_completed(self, _event: CycleCompletedEvent) -> None:
-        if not self._decisions:
-            return
+    def on_cycle_started(self, _event: CycleStartedEvent) -> None:
+        self.write()
+
+    def write(self) -> None:
         lines = [
             orjson.dumps(self._line(decision), option=orjson.OPT_APPEND_NEWLINE)
             for decision in self._decisions
         ]
         self._decisions.clear()
         self._orders.clear()
-        self._file.write(b"".join(lines))
-        self._file.flush()
+        if not lines:
+            return
+        try:
+            self._file.write(b"".join(lines))
+        except OSError as error:
+            self._log.error("%d decisions were not written: %s", len(lines), error.strerror)
 
     def _line(self, decision: Decision) -> dict[str, object]:
-        orders = self._orders.get((decision.strategy, decision.candle.time), [])
+        key = decision.symbol, decision.strategy, decision.candle.time
+        orders = self._orders.get(key, [])
         line: dict[str, object] = {
             "time": decision.time.isoformat(),
             "symbol": decision.symbol,

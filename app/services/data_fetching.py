@@ -15,34 +15,35 @@ from app.services.base import Health, Service
 T = TypeVar("T", int, datetime)
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+HOUR = 60
 
 
 class _Series:
     """One symbol and timeframe: the newest candle known, and when the next one can have closed."""
 
-    __slots__ = ("due", "fastest", "last", "slower", "symbol", "timeframe")
+    __slots__ = ("awaited", "due", "failing", "fastest", "last", "others", "symbol", "timeframe")
 
-    def __init__(self, symbol: str, timeframe: Timeframe, slower: "tuple[_Series, ...]") -> None:
+    def __init__(self, symbol: str, timeframe: Timeframe) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
-        self.slower = slower
-        self.fastest = True
+        self.others: tuple[_Series, ...] = ()
+        """The symbol's other series, slowest first."""
+        self.fastest = False
         self.last = BEGINNING
         self.due = BEGINNING
-
-    def knows(self, opened: datetime, closed: datetime) -> None:
-        """Take in that the candle of these times is the newest known."""
-        self.last = opened
-        self.due = closed + self.timeframe.delta
+        self.failing = False
+        self.awaited = True
+        """Whether other candles wait for its; ended by waiting in vain, until it answers again."""
 
 
 def _series_of(symbol: str, timeframes: Sequence[Timeframe]) -> list[_Series]:
     """Return the series of one symbol, slowest first."""
-    made: list[_Series] = []
-    for timeframe in sorted(timeframes, key=lambda t: t.minutes, reverse=True):
-        for slower in made:
-            slower.fastest = False
-        made.append(_Series(symbol, timeframe, tuple(made)))
+    slowest_first = sorted(timeframes, key=lambda t: t.minutes, reverse=True)
+    made = [_Series(symbol, timeframe) for timeframe in slowest_first]
+    for series in made:
+        series.others = tuple(other for other in made if other is not series)
+        series.fastest = series is made[-1]
     return made
 
 
@@ -56,7 +57,7 @@ class DataFetchingService(Service):
     The fastest timeframe of a symbol is asked every cycle, a slower one when its next candle can
     have closed. Candles are announced by closing time, slower timeframes first, so that whoever
     sees a fast candle has seen every slower one that closed with it. When a slower one is missing,
-    the fast one is held back up to `hold_back`.
+    or the source failed to give what may come first, a candle is held back up to `hold_back`.
 
     Args:
         bus: where candles are announced.
@@ -68,7 +69,7 @@ class DataFetchingService(Service):
         candle_index: 1 takes everything up to the most recent closed candle, 2 leaves that one
             out, and so on.
         retry_attempts: further tries in one cycle when the source does not answer.
-        hold_back: market time a fast candle waits for a slower one.
+        hold_back: market time a candle waits for those that come before it.
         max_failures: failed cycles in a row from which on the service is unhealthy.
 
     """
@@ -109,32 +110,37 @@ class DataFetchingService(Service):
         self._late = 0
 
     def start(self, now: datetime) -> None:
-        """Go on after the last candle announced; at the very first start, with what closes next."""
+        """Go on after the last candle announced; at the very first start, with what closes next.
+
+        Where the very first start was is remembered, so that a restart loses nothing either.
+        """
         for series in self._series:
-            last = self._journal.last_candle(series.symbol, series.timeframe)
+            symbol, timeframe = series.symbol, series.timeframe
+            last = self._journal.last_candle(symbol, timeframe)
             if last is None:
-                series.last = now - series.timeframe.delta
-            else:
-                series.last = last
+                forming = self._server_time.candle_open(timeframe, now)
+                last = self._server_time.candle_open(timeframe, forming - INSTANT)
+                self._journal.candle_announced(symbol, timeframe, last)
+            series.last = last
 
     def on_cycle(self, event: CycleStartedEvent) -> None:
         """Fetch what can be new at the cycle's `time` and announce it."""
         now = event.time
-        fresh = self._held
+        candles = self._held
         failed = False
         for series in self._series:
             if series.fastest or now >= series.due:
                 try:
-                    fresh.extend(self._fetch(series, now))
+                    candles.extend(self._fetch(series, now))
+                    series.failing, series.awaited = False, True
                 except SourceError as error:
-                    failed = True
+                    series.failing = failed = True
                     self._fetch_failed(series, error)
         self._failed_cycles = self._failed_cycles + 1 if failed else 0
-        if fresh:
-            self._held = []
-            if len(fresh) > 1:
-                fresh.sort(key=_announcing_order)
-            self._announce(fresh, now)
+        if candles:
+            if len(candles) > 1:
+                candles.sort(key=_announcing_order)
+            self._announce(candles, now)
         self.handled += 1
 
     def health(self) -> Health:
@@ -182,10 +188,21 @@ class DataFetchingService(Service):
             timeframe=timeframe,
             bars=bars,
         )
-        if newest is None or newest.time <= last:
+        if newest is None:
             return ()
-        series.knows(newest.time, newest.close_time)
+        series.due = self._next_close(timeframe, newest.close_time)
+        if newest.time <= last:
+            return ()
+        series.last = newest.time
         return [candle for candle in candles if candle.time > last]
+
+    def _next_close(self, timeframe: Timeframe, closed: datetime) -> datetime:
+        """Return when the candle after the one that closed at `closed` can be taken, at best."""
+        if timeframe.minutes <= HOUR:
+            return closed + timeframe.delta * (1 + self._left_out)
+        for _ in range(1 + self._left_out):
+            closed = self._server_time.candle_close(timeframe, closed)
+        return closed
 
     def _ask(
         self,
@@ -223,51 +240,71 @@ class DataFetchingService(Service):
             )
         )
 
-    def _announce(self, candles: Sequence[Candle], now: datetime) -> None:
+    def _announce(self, candles: list[Candle], now: datetime) -> None:
+        """Announce what need not wait; keep the rest, also when something raises midway."""
+        held: list[Candle] = []
         held_symbols: set[str] = set()
-        for candle in candles:
-            symbol, timeframe = candle.symbol, candle.timeframe
-            series = self._by_key[symbol, timeframe]
-            if symbol in held_symbols or self._must_wait(series, candle, now):
-                held_symbols.add(symbol)
-                self._held.append(candle)
-                continue
-            age = now - candle.close_time
-            late = age >= timeframe.delta * (1 + self._left_out)
-            self._candles += 1
-            self._late += late
-            self._journal.candle_announced(symbol, timeframe, candle.time)
-            self.bus.publish(NewCandleEvent(candle=candle, late=late))
-            self.log.info(
-                "New candle detected for %s %s",
-                symbol,
-                timeframe,
-                symbol=symbol,
-                timeframe=timeframe,
-                opened=candle.time,
-                close=candle.close,
-                late=late,
-            )
+        done = 0
+        try:
+            for candle in candles:
+                symbol, timeframe = candle.symbol, candle.timeframe
+                series = self._by_key[symbol, timeframe]
+                if symbol in held_symbols or self._must_wait(series, candle, now):
+                    held_symbols.add(symbol)
+                    held.append(candle)
+                    done += 1
+                    continue
+                self._journal.candle_announced(symbol, timeframe, candle.time)
+                done += 1
+                self._publish(candle, now)
+        finally:
+            self._held = held + candles[done:]
+
+    def _publish(self, candle: Candle, now: datetime) -> None:
+        symbol, timeframe = candle.symbol, candle.timeframe
+        late = now - candle.close_time >= timeframe.delta * (1 + self._left_out)
+        self._candles += 1
+        self._late += late
+        self.bus.publish(NewCandleEvent(candle=candle, late=late))
+        self.log.info(
+            "New candle detected for %s %s",
+            symbol,
+            timeframe,
+            symbol=symbol,
+            timeframe=timeframe,
+            opened=candle.time,
+            close=candle.close,
+            late=late,
+        )
 
     def _must_wait(self, series: _Series, candle: Candle, now: datetime) -> bool:
-        """Say whether a slower candle that closed with this one is still missing and awaited."""
+        """Say whether a candle that comes before this one is still missing and awaited."""
         closed = candle.close_time
-        for slower in series.slower:
-            if closed < slower.due:
-                continue
-            opened = self._server_time.candle_open(slower.timeframe, candle.time)
-            if slower.last >= opened:
-                continue
-            if self._server_time.candle_close(slower.timeframe, opened) != closed:
+        for other in series.others:
+            if closed < other.due or not other.awaited or not self._is_missing(other, candle):
                 continue
             if now - closed < self._hold_back:
                 return True
+            other.awaited = False
             self.log.warning(
-                "Candle of %s %s announced without the %s one that closed with it",
+                "Candle of %s %s announced without waiting longer for %s",
                 candle.symbol,
                 candle.timeframe,
-                slower.timeframe.title_name,
+                other.timeframe.title_name,
                 symbol=candle.symbol,
                 timeframe=candle.timeframe,
             )
         return False
+
+    def _is_missing(self, other: _Series, candle: Candle) -> bool:
+        """Say whether a candle of `other`, due by now, may still come and belongs before this."""
+        closed = candle.close_time
+        is_slower = other.timeframe.minutes > candle.timeframe.minutes
+        if other.failing:
+            return is_slower or other.due < closed
+        if not is_slower:
+            return False
+        opened = self._server_time.candle_open(other.timeframe, candle.time)
+        if other.last >= opened:
+            return False
+        return self._server_time.candle_close(other.timeframe, opened) == closed

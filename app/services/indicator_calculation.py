@@ -1,6 +1,6 @@
 """From `NewCandleEvent` to rows: indicators, regime, and the recent rows of every timeframe."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
@@ -20,7 +20,7 @@ class IndicatorCalculationService(Service):
     Args:
         bus: where rows are published.
         source: gives the history that warms the indicators up.
-        engines: makes a fresh engine for each symbol and timeframe, slowest first.
+        engines: a fresh one for each symbol and timeframe, slowest first.
         recent_rows: rows kept per timeframe.
         history_bars: candles asked for as warm-up.
         track_regime_changes: whether a change of regime is published.
@@ -33,7 +33,7 @@ class IndicatorCalculationService(Service):
         self,
         bus: EventBus,
         source: DataSource,
-        engines: Callable[[], Mapping[tuple[str, Timeframe], IndicatorEngine]],
+        engines: Mapping[tuple[str, Timeframe], IndicatorEngine],
         *,
         recent_rows: int,
         history_bars: int,
@@ -41,7 +41,7 @@ class IndicatorCalculationService(Service):
     ) -> None:
         super().__init__(bus)
         self._source = source
-        self._engines = engines()
+        self._engines = engines
         self._recent_rows = recent_rows
         self._history_bars = history_bars
         self._track = track_regime_changes

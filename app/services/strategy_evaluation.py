@@ -1,7 +1,9 @@
 """From rows to signals: every strategy, once per closed candle of its trigger timeframe."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
+
+from msgspec.structs import replace
 
 from app.bus import EventBus
 from app.domain.rows import View
@@ -15,6 +17,9 @@ from app.events import (
 )
 from app.services.base import Service
 from app.strategies.evaluate import Strategy
+
+Standing: TypeAlias = frozenset[tuple[str, str, Direction]]
+"""The signals of the last evaluation: kind, strategy, direction."""
 
 
 class StrategyEvaluationService(Service):
@@ -44,6 +49,7 @@ class StrategyEvaluationService(Service):
             for strategy in loaded:
                 self._triggered.setdefault((symbol, strategy.rules.trigger), []).append(strategy)
         self._views: dict[str, View] = {}
+        self._standing: dict[tuple[str, str], Standing] = {}
         self._min_rows = min_rows
         self._all_facts = all_facts
         self._evaluated = 0
@@ -88,12 +94,14 @@ class StrategyEvaluationService(Service):
         entries: list[Signal] = []
         for strategy in strategies:
             try:
-                decision = strategy.evaluate(view, self._min_rows, self._all_facts)
+                decision = strategy.evaluate(view, self._min_rows)
+                if self._all_facts:
+                    decision = replace(decision, facts=strategy.explain(view))
                 for part, direction, truth in (
-                    ("exit_long", Direction.LONG, decision.exit_long),
-                    ("exit_short", Direction.SHORT, decision.exit_short),
-                    ("entry_long", Direction.LONG, decision.entry_long),
-                    ("entry_short", Direction.SHORT, decision.entry_short),
+                    ("exit.long", Direction.LONG, decision.exit_long),
+                    ("exit.short", Direction.SHORT, decision.exit_short),
+                    ("entry.long", Direction.LONG, decision.entry_long),
+                    ("entry.short", Direction.SHORT, decision.entry_short),
                 ):
                     if truth:
                         signals = exits if part.startswith("exit") else entries
@@ -134,15 +142,24 @@ class StrategyEvaluationService(Service):
             entries=len(entries),
             exits=len(exits),
         )
+        standing = self._standing.get((symbol, timeframe), frozenset())
+        self._standing[symbol, timeframe] = frozenset(
+            (kind, signal.strategy, signal.direction)
+            for kind, signals in (("Exit", exits), ("Entry", entries))
+            for signal in signals
+        )
         for signal in exits:
-            self._say("Exit", signal)
+            self._say("Exit", signal, standing)
             self.bus.publish(ExitSignalEvent(signal=signal))
         for signal in entries:
-            self._say("Entry", signal)
+            self._say("Entry", signal, standing)
             self.bus.publish(EntrySignalEvent(signal=signal, late=event.late))
 
-    def _say(self, kind: str, signal: Signal) -> None:
-        self.log.info(
+    def _say(self, kind: str, signal: Signal, standing: Standing) -> None:
+        """Tell a signal when it begins; while it lasts, candle after candle, in debug lines."""
+        lasts = (kind, signal.strategy, signal.direction) in standing
+        say = self.log.debug if lasts else self.log.info
+        say(
             "%s signal: %s %s by %s because %s",
             kind,
             signal.direction,

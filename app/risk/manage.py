@@ -1,0 +1,137 @@
+"""What a closed candle asks of an open position: move the stop, close a part, or all. Pure."""
+
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from app.domain.market import Candle, SymbolRules
+from app.domain.orders import CloseReason
+from app.domain.rules import StopKind, StrategyRules
+from app.domain.signals import Direction
+from app.risk.plans import PlannedTarget, PositionPlan, guards
+from app.risk.sizing import exact
+from app.risk.stops import Levels, trailed_stop
+
+
+class MoveStop(msgspec.Struct, frozen=True):
+    """Move the stop loss of a position, in its favour."""
+
+    ticket: int
+    stop: Decimal
+
+
+class ClosePart(msgspec.Struct, frozen=True):
+    """Close `volume` lots of a position; `leg` tells apart several parts on one candle."""
+
+    ticket: int
+    volume: Decimal
+    reason: CloseReason
+    leg: int = 0
+
+
+Act: TypeAlias = MoveStop | ClosePart
+
+
+def manage(
+    plan: PositionPlan, candle: Candle, levels: Levels, strategy: StrategyRules, rules: SymbolRules
+) -> tuple[PositionPlan, tuple[Act, ...]]:
+    """Return the plan after a closed candle of the strategy's trigger timeframe, and what to do.
+
+    A short is closed at the ask: the candle's bid plus its spread. Of a candle that opened before
+    the position only the close counts. A profit guard closes everything; otherwise the targets
+    touched close their parts, and the stop goes to the best of where it is, break-even and where it
+    trails. A stop nearer to the price than the broker allows waits for a later candle; a distance
+    trailed is widened to what is allowed. The plan's stop is what the broker holds, so a move it
+    refused is asked for again.
+    """
+    long = plan.direction is Direction.LONG
+    spread = 0.0 if long else candle.spread * 10.0**-rules.digits
+    price = candle.close + spread
+    reach = price
+    if candle.time >= plan.opened_at:
+        reach = candle.high if long else candle.low + spread
+    best = max(plan.best, reach) if long else min(plan.best, reach)
+    profit = plan.direction.sign * (price - float(plan.entry))
+    peak = max(plan.peak_profit, profit)
+    if best != plan.best or peak != plan.peak_profit:
+        plan = msgspec.structs.replace(plan, best=best, peak_profit=peak)
+    if plan.free <= 0:
+        return plan, ()
+    if _given_back(plan, profit, price, strategy):
+        return plan, (ClosePart(plan.ticket, plan.free, CloseReason.PROFIT_GUARD),)
+    plan, acts = _targets(plan, reach)
+    stop = _better_stop(plan, price, levels, strategy, rules)
+    return plan, acts if stop is None else (*acts, MoveStop(plan.ticket, stop))
+
+
+def _given_back(plan: PositionPlan, profit: float, price: float, strategy: StrategyRules) -> bool:
+    """Say whether a profit guard closes the position, which must have been in profit."""
+    guard = guards(strategy, plan.direction)
+    peak = plan.peak_profit
+    if peak <= 0:
+        return False
+    if guard.profit_drawdown is not None and peak - profit >= guard.profit_drawdown * peak:
+        return True
+    if guard.profit_trailing is None:
+        return False
+    behind = plan.direction.sign * (plan.best - price)
+    return behind >= guard.profit_trailing * float(plan.entry)
+
+
+def _targets(plan: PositionPlan, reach: float) -> tuple[PositionPlan, tuple[Act, ...]]:
+    """Return the plan without the targets that `reach` touched, and the parts they close."""
+    if not plan.targets:
+        return plan, ()
+    sign = plan.direction.sign
+    touched: list[PlannedTarget] = []
+    for target in plan.targets:
+        if sign * (exact(reach) - target.price) < 0:
+            break
+        touched.append(target)
+    if not touched:
+        return plan, ()
+    acts = []
+    free = plan.free
+    first = plan.targets_hit
+    for at, target in enumerate(touched):
+        volume = min(target.volume, free)
+        if volume > 0:
+            acts.append(ClosePart(plan.ticket, volume, CloseReason.TARGET, first + at))
+            free -= volume
+    plan = msgspec.structs.replace(
+        plan,
+        targets=plan.targets[len(touched) :],
+        targets_hit=first + len(touched),
+        break_even=plan.break_even or any(target.move_stop for target in touched),
+    )
+    return plan, tuple(acts)
+
+
+def _better_stop(
+    plan: PositionPlan, price: float, levels: Levels, strategy: StrategyRules, rules: SymbolRules
+) -> Decimal | None:
+    """Return where the stop should go; ``None`` when it should not move."""
+    sign = plan.direction.sign
+    nearest = rules.price(price) - sign * max(rules.stops_level, 1) * rules.point
+    wanted = [plan.entry] if plan.break_even else []
+    rule = strategy.risk.stop
+    if rule is not None:
+        trailed = trailed_stop(
+            rule,
+            plan.direction,
+            entry=plan.entry,
+            best=plan.best,
+            price=price,
+            levels=levels,
+            rules=rules,
+        )
+        if trailed is not None:
+            follows = rule.kind is StopKind.INDICATOR
+            wanted.append(trailed if follows else sign * min(sign * trailed, sign * nearest))
+    stops = [
+        stop
+        for stop in wanted
+        if sign * (nearest - stop) >= 0 and (plan.stop is None or sign * (stop - plan.stop) > 0)
+    ]
+    return max(stops, key=lambda stop: sign * stop, default=None)

@@ -1,0 +1,298 @@
+"""What we mean to do with an open position, and how the broker's deals change it. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from app.domain.market import SymbolRules, Timeframe
+from app.domain.orders import Action, CloseReason, Deal, Intent, OrderKind, Position
+from app.domain.rules import (
+    GuardedExit,
+    SessionHandling,
+    StrategyRules,
+    TargetKind,
+)
+from app.domain.signals import Direction
+from app.risk.ids import client_id, client_id_in
+from app.risk.limits import EntryRules
+from app.risk.schedule import next_end
+from app.risk.sizing import part_volumes
+from app.risk.stops import percent_away
+
+_NOTHING = Decimal(0)
+
+
+class PlannedTarget(msgspec.Struct, frozen=True):
+    """A price at which `volume` lots are closed (possibly none), then the stop moved or not."""
+
+    price: Decimal
+    volume: Decimal
+    move_stop: bool
+
+
+class Deadline(msgspec.Struct, frozen=True):
+    """When the position is closed whatever the market does.
+
+    All of it, `half` of it, or `volume` lots of it: an exit that failed and is asked for again.
+    """
+
+    at: datetime
+    reason: CloseReason
+    half: bool = False
+    volume: Decimal | None = None
+
+    def lots(self, plan: "PositionPlan", rules: SymbolRules) -> Decimal:
+        """Return the lots to close of what is free; 0 where half of it is below the minimum."""
+        if self.half:
+            return min(part_volumes(plan.volume, (50.0, 50.0), rules)[0], plan.free)
+        return plan.free if self.volume is None else min(self.volume, plan.free)
+
+
+class PositionPlan(msgspec.Struct, frozen=True):
+    """The plan of the open position `ticket`.
+
+    Volumes are lots: `opened` in all, `volume` still open, `closing` of it on its way out. `entry`
+    is the average price, `stop` and `take_profit` what the broker holds. `targets` are those before
+    the last, which is the take profit. `best` is the best price since the entry, `peak_profit` the
+    best closing one, in price. `realised` is the net of `deals` (tickets) in account currency.
+    `break_even` asks for a stop at the entry. `timeframe` triggers the strategy.
+    """
+
+    ticket: int
+    client_id: str
+    strategy: str
+    magic: int
+    symbol: str
+    timeframe: Timeframe
+    direction: Direction
+    opened_at: datetime
+    entry: Decimal
+    opened: Decimal
+    volume: Decimal
+    best: float
+    stop: Decimal | None = None
+    take_profit: Decimal | None = None
+    targets: tuple[PlannedTarget, ...] = ()
+    targets_hit: int = 0
+    peak_profit: float = 0.0
+    break_even: bool = False
+    group: str = ""
+    realised: Decimal = _NOTHING
+    closing: Decimal = _NOTHING
+    deals: tuple[int, ...] = ()
+    due: Deadline | None = None
+
+    @property
+    def entry_key(self) -> str:
+        """What the entry is counted by: its group, else its order."""
+        return self.group or self.client_id
+
+    @property
+    def free(self) -> Decimal:
+        """The lots that are open and not on their way out: no exit may ask for more."""
+        return self.volume - self.closing
+
+
+def opened(
+    deal: Deal,
+    intent: Intent,
+    strategy: StrategyRules,
+    *,
+    rules: SymbolRules,
+    house: EntryRules,
+    seen: datetime,
+) -> PositionPlan:
+    """Return the plan of the position `deal` opened, `seen` on the candle that closed then.
+
+    An order that waited was filled somewhere within that candle, so the position counts as opened
+    when the candle closed: what the candle did before must not count for it.
+    """
+    opened_at = deal.time if intent.kind is OrderKind.MARKET else max(deal.time, seen)
+    plan = PositionPlan(
+        ticket=deal.position,
+        client_id=intent.client_id,
+        strategy=strategy.name,
+        magic=intent.magic,
+        symbol=deal.symbol,
+        timeframe=strategy.trigger,
+        direction=deal.direction,
+        opened_at=opened_at,
+        entry=deal.price,
+        opened=deal.volume,
+        volume=deal.volume,
+        best=float(deal.price),
+        stop=intent.stop_loss,
+        take_profit=intent.take_profit,
+        group=intent.group,
+        realised=deal.net,
+        deals=(deal.ticket,),
+    )
+    return msgspec.structs.replace(
+        plan,
+        targets=planned_targets(plan, strategy, rules),
+        due=next_deadline(plan, strategy, rules, house, opened_at),
+    )
+
+
+def adopted(
+    position: Position,
+    deals: Sequence[Deal],
+    intent: Intent | None,
+    strategy: StrategyRules,
+    *,
+    rules: SymbolRules,
+    house: EntryRules,
+) -> PositionPlan:
+    """Return a plan for a position found at the broker without one; `deals` are what made it.
+
+    Its targets are planned as if it were new, so only its stops and its last target are as before.
+    """
+    plan = PositionPlan(
+        ticket=position.ticket,
+        client_id=client_id_in(position.comment) if intent is None else intent.client_id,
+        strategy=strategy.name,
+        magic=strategy.magic,
+        symbol=position.symbol,
+        timeframe=strategy.trigger,
+        direction=position.direction,
+        opened_at=position.opened_at,
+        entry=position.price_open,
+        opened=position.volume,
+        volume=position.volume,
+        best=float(position.price_open),
+        stop=position.stop_loss,
+        take_profit=position.take_profit,
+        group="" if intent is None else intent.group,
+        realised=sum((deal.net for deal in deals), _NOTHING),
+        deals=tuple(deal.ticket for deal in deals),
+    )
+    return msgspec.structs.replace(
+        plan,
+        targets=planned_targets(plan, strategy, rules),
+        due=next_deadline(plan, strategy, rules, house, plan.opened_at),
+    )
+
+
+def increased(
+    plan: PositionPlan, deal: Deal, strategy: StrategyRules, rules: SymbolRules
+) -> PositionPlan:
+    """Return the plan after `deal` added volume to the position: averaged, targets made anew."""
+    volume = plan.volume + deal.volume
+    entry = (plan.entry * plan.volume + deal.price * deal.volume) / volume
+    plan = msgspec.structs.replace(
+        plan,
+        entry=rules.price(entry),
+        opened=plan.opened + deal.volume,
+        volume=volume,
+        realised=plan.realised + deal.net,
+        deals=(*plan.deals, deal.ticket),
+    )
+    return msgspec.structs.replace(plan, targets=planned_targets(plan, strategy, rules))
+
+
+def reduced(plan: PositionPlan, deal: Deal, *, ours: bool) -> PositionPlan:
+    """Return the plan after `deal` closed volume, at most what is open; `ours` was asked for."""
+    volume = max(_NOTHING, plan.volume - deal.volume)
+    closing = max(_NOTHING, plan.closing - deal.volume) if ours else plan.closing
+    return msgspec.structs.replace(
+        plan,
+        volume=volume,
+        closing=min(closing, volume),
+        realised=plan.realised + deal.net,
+        deals=(*plan.deals, deal.ticket),
+    )
+
+
+def planned_targets(
+    plan: PositionPlan, strategy: StrategyRules, rules: SymbolRules
+) -> tuple[PlannedTarget, ...]:
+    """Return the targets before the last; the last takes the rest and is the take profit."""
+    rule = strategy.risk.target
+    if rule is None or rule.kind is not TargetKind.MULTI:
+        return ()
+    volumes = part_volumes(plan.opened, [target.percent for target in rule.targets], rules)
+    return tuple(
+        PlannedTarget(
+            percent_away(target.distance_percent, plan.direction, plan.entry, rules),
+            volume,
+            target.move_stop,
+        )
+        for target, volume in zip(rule.targets[:-1], volumes, strict=False)
+    )
+
+
+def guards(strategy: StrategyRules, direction: Direction) -> GuardedExit:
+    """Return the guarded exits of one direction."""
+    return strategy.long_exit if direction is Direction.LONG else strategy.short_exit
+
+
+def next_deadline(
+    plan: PositionPlan,
+    strategy: StrategyRules,
+    rules: SymbolRules,
+    house: EntryRules,
+    after: datetime,
+) -> Deadline | None:
+    """Return what comes first after `after`: the longest duration, the session's or day's end."""
+    deadlines = []
+    duration = guards(strategy, plan.direction).max_duration
+    if duration is not None:
+        deadlines.append(Deadline(plan.opened_at + duration, CloseReason.MAX_DURATION))
+    schedule = strategy.schedule
+    if schedule is not None and schedule.session_handling is not SessionHandling.HOLD:
+        end = next_end(schedule, house.server_time, after)
+        if end is not None:
+            half = schedule.session_handling is SessionHandling.PARTIAL_CLOSE
+            deadlines.append(Deadline(end, CloseReason.SESSION_END, half))
+    flatten = house.restrictions.next_flatten(rules, after, house.server_time)
+    if flatten is not None:
+        deadlines.append(Deadline(flatten, CloseReason.MARKET_CLOSE))
+    return min(deadlines, key=lambda deadline: deadline.at, default=None)
+
+
+def held_back(plan: PositionPlan, strategy: StrategyRules, at: datetime) -> timedelta | None:
+    """Return how much longer rule exits are held back at `at`; ``None`` when they are not."""
+    least = guards(strategy, plan.direction).min_duration
+    if least is None or at - plan.opened_at >= least:
+        return None
+    return least - (at - plan.opened_at)
+
+
+def exit_intent(
+    plan: PositionPlan,
+    account: int,
+    *,
+    volume: Decimal,
+    reason: CloseReason,
+    candle_time: datetime,
+    leg: int = 0,
+) -> Intent:
+    """Return the order that closes `volume` lots of the position, never more than is free."""
+    return Intent(
+        client_id=client_id(
+            account,
+            plan.strategy,
+            plan.symbol,
+            plan.timeframe,
+            candle_time,
+            action=Action.EXIT,
+            leg=leg,
+            ticket=plan.ticket,
+            reason=reason,
+        ),
+        strategy=plan.strategy,
+        magic=plan.magic,
+        symbol=plan.symbol,
+        timeframe=plan.timeframe,
+        candle_time=candle_time,
+        action=Action.EXIT,
+        leg=leg,
+        direction=plan.direction,
+        kind=OrderKind.MARKET,
+        volume=min(volume, plan.free),
+        ticket=plan.ticket,
+        group=plan.group,
+        close_reason=reason,
+    )

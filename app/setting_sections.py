@@ -1,0 +1,406 @@
+"""Every configuration key, typed, with its unit, bounds and default, on one page.
+
+`docs/CONFIGURATION.md`, `.env.example` and `config/services.yaml.example` are generated from it.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from app.domain.market import Timeframe
+from app.risk.splitting import Scaling
+from app.setting_sources import Env, PerSymbol
+from app.setting_values import (
+    AccountType,
+    BaseUrl,
+    CloseTime,
+    Currency,
+    EvaluationMode,
+    Exact,
+    ExecutionMode,
+    FactsKept,
+    FilePath,
+    Instant,
+    Level,
+    Levels,
+    Limit,
+    LogFormat,
+    LogLevel,
+    MarketDataSource,
+    Mode,
+    Paths,
+    PipValues,
+    Rates,
+    ServerTimezone,
+    Symbol,
+    Symbols,
+    Timeframes,
+    TimeframeValue,
+    Word,
+)
+
+T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A group of keys: no others are taken, and nothing changes after the start."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _empty_section(value: object) -> object:
+    """Take a section of which every line is commented out for an empty one."""
+    return {} if value is None else value
+
+
+def _closed_candle(index: object) -> object:
+    if str(index).strip() == "0":
+        raise ValueError("0 is the forming candle, which is never evaluated: expected 1 or more")
+    return index
+
+
+def _of_symbol(values: Mapping[str, T], symbol: str) -> T | None:
+    """Environment names may be capitals where the broker's symbol is not: XAUUSDm."""
+    if symbol in values:
+        return values[symbol]
+    return next((v for name, v in values.items() if name.casefold() == symbol.casefold()), None)
+
+
+Part = Annotated[T, BeforeValidator(_empty_section)]
+
+
+class DataFetchingSettings(Section):
+    """Asks the source for closed candles, once a cycle."""
+
+    enabled: bool = Field(True, description="false: no candles are fetched")
+    fetch_interval: float = Field(
+        5.0, gt=0, le=86_400, description="seconds of market time between two cycles"
+    )
+    retry_attempts: int = Field(
+        3, ge=0, le=100, description="how often a failed fetch is tried again within its cycle"
+    )
+    candle_index: Annotated[int, BeforeValidator(_closed_candle)] = Field(
+        1, ge=1, le=1000, description="1 is the newest closed candle, 2 the one before it"
+    )
+    nbr_bars: int = Field(3, ge=1, le=100_000, description="candles asked for in each fetch")
+    hold_back: float = Field(
+        3.0,
+        ge=0,
+        le=3600,
+        description="seconds a candle waits for a slower one that closed at the same instant",
+    )
+    max_failures: int = Field(
+        5, ge=1, le=10_000, description="failed cycles in a row until the health check fails"
+    )
+
+
+class IndicatorCalculationSettings(Section):
+    """Turns candles into rows of indicators and the market regime."""
+
+    enabled: bool = Field(True, description="false: no indicators, hence no signals")
+    recent_rows_limit: int = Field(
+        6, ge=2, le=10_000, description="rows kept per timeframe for strategies"
+    )
+    track_regime_changes: bool = Field(True, description="publish RegimeChangedEvent")
+    history_bars: int = Field(
+        3000, ge=0, le=1_000_000, description="candles per timeframe asked for as warm-up"
+    )
+
+
+class StrategyEvaluationSettings(Section):
+    """Evaluates the strategies of the conf folder."""
+
+    enabled: bool = Field(True, description="false: no signals")
+    evaluation_mode: Word[EvaluationMode] = Field(
+        EvaluationMode.ON_NEW_CANDLE,
+        description="evaluate on a candle of the strategy's trigger timeframe, or of any it reads",
+    )
+    min_rows_required: int = Field(
+        3, ge=1, le=10_000, description="rows a timeframe needs before it is evaluated"
+    )
+    facts: Word[FactsKept] = Field(
+        FactsKept.SIGNALS, description="for which evaluations the facts are kept"
+    )
+
+
+class TradeExecutionSettings(Section):
+    """Turns signals into orders."""
+
+    enabled: bool = Field(True, description="false: monitoring mode, signals and no trades")
+    execution_mode: Word[ExecutionMode] = Field(
+        ExecutionMode.IMMEDIATE, description="act on each signal at once, or on all of a cycle"
+    )
+    positions_per_direction: int = Field(
+        1, ge=1, le=1000, description="open positions or groups per strategy and direction"
+    )
+
+
+class ServicesSettings(Section):
+    """The four services of the pipeline."""
+
+    data_fetching: Part[DataFetchingSettings] = DataFetchingSettings()
+    indicator_calculation: Part[IndicatorCalculationSettings] = IndicatorCalculationSettings()
+    strategy_evaluation: Part[StrategyEvaluationSettings] = StrategyEvaluationSettings()
+    trade_execution: Part[TradeExecutionSettings] = TradeExecutionSettings()
+
+
+class EventBusSettings(Section):
+    """How events travel."""
+
+    mode: Literal["synchronous"] = Field(
+        "synchronous", description="handlers run before publish() returns"
+    )
+    event_history_limit: int = Field(
+        1000, ge=0, le=1_000_000, description="events remembered for the metrics"
+    )
+    log_all_events: bool = Field(False, description="log every event at INFO")
+
+
+class OrchestratorSettings(Section):
+    """Health checks and restarts."""
+
+    enable_auto_restart: bool = Field(True, description="replace a service that fails its check")
+    health_check_interval: float = Field(
+        60.0, gt=0, le=86_400, description="seconds between two health checks"
+    )
+    status_log_interval: int = Field(
+        10, ge=1, le=1_000_000, description="cycles between two status lines"
+    )
+    restart_backoff: float = Field(
+        1.0, ge=0, le=3600, description="seconds before the first restart; doubles with each"
+    )
+    restart_budget: int = Field(
+        5, ge=0, le=1000, description="restarts of a service within the window; then it gives up"
+    )
+    restart_window: float = Field(
+        300.0, gt=0, le=86_400, description="seconds over which restarts are counted"
+    )
+
+
+class LoggingSettings(Section):
+    """What is written to the console and the log file."""
+
+    level: Level = Field(LogLevel.INFO, description="least severity that is logged")
+    format: Word[LogFormat] = Field(LogFormat.TEXT, description="lines, or one JSON object each")
+    correlation_ids: bool = Field(True, description="write the id of the cycle on its lines")
+    file_output: bool = Field(False, description="write to the log file too")
+    log_file: FilePath = Field(Path("logs/trading_system.log"), description="path of the log file")
+    file_max_bytes: int = Field(
+        10_000_000, ge=1024, le=10**12, description="bytes at which the log file is rotated"
+    )
+    file_backups: int = Field(5, ge=0, le=1000, description="rotated log files kept")
+    levels: Levels = Field(
+        {},
+        description="levels of single loggers",
+        examples=["services.DataFetchingService=DEBUG,orchestrator=WARNING"],
+    )
+
+
+class TradingSettings(Section):
+    """What is traded, and by whom."""
+
+    symbol: Annotated[Symbol, Env("TRADING_SYMBOL", "SYMBOL")] = Field(
+        "EURUSD", description="the symbol, as the broker writes it"
+    )
+    timeframes: Annotated[Timeframes, Env("TRADING_TIMEFRAMES", "TIMEFRAMES")] = Field(
+        (Timeframe("1"), Timeframe("5"), Timeframe("15")),
+        description="minutes or names such as M5, H1; those of loaded strategies are added",
+    )
+    symbols: Annotated[Symbols, Env("TRADING_SYMBOLS", "SYMBOLS")] = Field(
+        (),
+        description="several symbols; beats trading.symbol set in the same place",
+        examples=["EURUSD,GBPUSD"],
+    )
+    mode: Annotated[Word[Mode], Env("TRADE_MODE")] = Field(
+        Mode.PAPER,
+        description="paper: embedded broker; monitor: no orders; live: the account itself",
+    )
+    conf_folder: Annotated[FilePath, Env("CONF_FOLDER_PATH")] = Field(
+        Path("conf"), description="folder of the strategies and indicators"
+    )
+    pip_values: Annotated[PipValues, PerSymbol("PIP_VALUE")] = Field(
+        {},
+        description="pips in 1.0 of price, by symbol; else derived from its digits",
+        examples=["XAUUSD=100"],
+    )
+
+    def pip_value(self, symbol: str) -> float | None:
+        """Return how many pips of `symbol` make 1.0 of price, ``None`` when not configured."""
+        return _of_symbol(self.pip_values, symbol)
+
+
+class RiskSettings(Section):
+    """Limits that every entry passes."""
+
+    daily_loss_limit: Annotated[Limit, Env("RISK_DAILY_LOSS_LIMIT", "DAILY_LOSS_LIMIT")] = Field(
+        Decimal("1000.0"),
+        description="account currency (above 0) lost in a day that blocks entries, or disabled",
+    )
+    max_positions: int = Field(10, ge=1, le=10_000, description="open positions at once")
+    max_position_size: Exact = Field(
+        Decimal("1.0"), gt=0, le=1_000_000, description="lots of one position or group"
+    )
+
+    @property
+    def loss_limit(self) -> Decimal | None:
+        """The daily loss limit in account currency, ``None`` when disabled."""
+        return self.daily_loss_limit if isinstance(self.daily_loss_limit, Decimal) else None
+
+
+class SplitSettings(Section):
+    """How an entry is split into several orders."""
+
+    position_split: Annotated[int, Env("POSITION_SPLIT")] = Field(
+        1, ge=1, le=100, description="orders an entry becomes"
+    )
+    scaling_type: Annotated[Word[Scaling], Env("SCALING_TYPE")] = Field(
+        Scaling.EQUAL, description="how the volume is spread from the first to the last"
+    )
+    entry_spacing: Annotated[float, Env("ENTRY_SPACING")] = Field(
+        0.1, ge=0, le=100, description="% of the price between two orders"
+    )
+    risk_per_group: Annotated[float | None, Field(gt=0, le=100), Env("RISK_PER_GROUP")] = Field(
+        None, description="% of the balance the whole group may lose", examples=[1.0]
+    )
+
+
+class SplitOverrides(Section):
+    """What differs for one symbol."""
+
+    position_split: int | None = Field(None, ge=1, le=100)
+    scaling_type: Word[Scaling] | None = None
+    entry_spacing: float | None = Field(None, ge=0, le=100)
+    risk_per_group: float | None = Field(None, gt=0, le=100)
+
+
+class SplittingSettings(SplitSettings):
+    """How entries are split into several orders, for all symbols and for single ones."""
+
+    symbols: Annotated[
+        Mapping[Symbol, SplitOverrides],
+        PerSymbol("POSITION_SPLIT", "position_split"),
+        PerSymbol("SCALING_TYPE", "scaling_type"),
+        PerSymbol("ENTRY_SPACING", "entry_spacing"),
+        PerSymbol("RISK_PER_GROUP", "risk_per_group"),
+    ] = Field({}, description="the keys above for single symbols")
+
+    def of(self, symbol: str) -> SplitSettings:
+        """Return what holds for `symbol`."""
+        general = self.model_dump(exclude={"symbols"})
+        own = (_of_symbol(self.symbols, symbol) or SplitOverrides()).model_dump(exclude_none=True)
+        return SplitSettings(**{**general, **own})
+
+
+class RestrictionsSettings(Section):
+    """When entries are blocked; exits never are."""
+
+    news_duration: Annotated[float, Env("NEWS_RESTRICTION_DURATION")] = Field(
+        5.0, ge=0, le=1440, description="minutes before and after restricted news"
+    )
+    market_close_duration: Annotated[float, Env("MARKET_CLOSE_RESTRICTION_DURATION")] = Field(
+        15.0, ge=0, le=1440, description="minutes before the market closes"
+    )
+    default_close_time: Annotated[CloseTime | None, Env("DEFAULT_CLOSE_TIME")] = Field(
+        None, description="when the market closes each day", examples=["23:40:00+03:00"]
+    )
+    account_type: Annotated[Word[AccountType], Env("ACCOUNT_TYPE")] = Field(
+        AccountType.SWING, description="daily also closes all positions before the market does"
+    )
+
+
+class ApiSettings(Section):
+    """The bridge to MetaTrader 5."""
+
+    base_url: BaseUrl | None = Field(
+        None,
+        description="address of the bridge; its credentials are never shown",
+        examples=["http://127.0.0.1:8000"],
+    )
+    timeout: float = Field(10.0, gt=0, le=3600, description="seconds a request may take")
+
+
+class MarketDataSettings(Section):
+    """Where candles come from."""
+
+    source: Word[MarketDataSource] = Field(
+        MarketDataSource.AUTO, description="auto: the bridge if api.base_url is set, else simulated"
+    )
+    path: Paths = Field(
+        (), description="files to replay, for source file", examples=["EURUSD_M1.csv"]
+    )
+    speed: float | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="market seconds per second, 0 as fast as possible; unset: simulated 60, file 0",
+        examples=[60],
+    )
+    seed: int = Field(7, ge=0, le=2**32 - 1, description="of the simulated market")
+    start: Instant | None = Field(
+        None, description="candles before this time only warm up", examples=["2025-01-06"]
+    )
+    until: Instant | None = Field(
+        None, description="the run ends at this time", examples=["2025-01-31T22:00:00Z"]
+    )
+
+
+class PaperSettings(Section):
+    """The paper account."""
+
+    balance: Exact = Field(
+        Decimal(10000), gt=0, le=10**12, description="deposit in account currency"
+    )
+    currency: Currency = Field("USD", description="account currency")
+    leverage: int = Field(100, ge=1, le=10_000, description="1:leverage")
+    hedging: bool = Field(True, description="false: one net position per symbol")
+    spread_points: float | None = Field(
+        None, ge=0, le=1_000_000, description="points; unset: that of the data", examples=[10]
+    )
+    slippage_points: float = Field(
+        1.0, ge=0, le=1_000_000, description="points each market fill is worse"
+    )
+    commission_per_lot: Exact = Field(
+        Decimal("3.5"), ge=0, le=10**6, description="account currency per lot and side"
+    )
+    stop_out_level: float = Field(
+        50.0, ge=0, le=1000, description="margin level in % at which positions are closed"
+    )
+    conversion_rates: Rates = Field(
+        {},
+        description="what one unit of a currency is worth in account currency",
+        examples=["GBP=1.27,JPY=0.0067"],
+    )
+
+
+class BrokerSettings(Section):
+    """The account that takes the orders."""
+
+    server_timezone: ServerTimezone = Field(
+        "UTC", description="wall clock of the broker's server: IANA name, or a rule such as NY+7"
+    )
+    live_account: Annotated[int | None, Field(gt=0), Env("LIVE_ACCOUNT")] = Field(
+        None, description="login that live mode must find, or it does not start", examples=[123456]
+    )
+    paper: Part[PaperSettings] = PaperSettings()
+
+
+class RegimeSettings(Section):
+    """How the market regime is found."""
+
+    enabled: bool = Field(True, description="false: rows carry no regime")
+    warmup_bars: int = Field(500, ge=1, le=1_000_000, description="bars until the first label")
+    persist_bars: int = Field(
+        2, ge=1, le=1000, description="times in a row a label must come to be adopted"
+    )
+    transition_bars: int = Field(
+        3, ge=0, le=1000, description="bars from a change on that are a transition"
+    )
+    threshold_window: int = Field(
+        200, ge=2, le=100_000, description="bars whose Bollinger widths make the threshold"
+    )
+    higher_timeframe: TimeframeValue | None = Field(
+        None, description="timeframe whose bias neutralises labels against it", examples=["240"]
+    )

@@ -1,0 +1,390 @@
+"""Which adapters a configuration uses, and the table of stages: who handles what.
+
+The order of `stages` is the start order; reversed it is the stop order. Whoever reads it knows the
+whole system.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from app.adapters.clocks import ReplayClock
+from app.adapters.history_files import FileFeed
+from app.adapters.indicator_files import load_indicators
+from app.adapters.memory_journal import MemoryJournal
+from app.adapters.paper.broker import PaperBroker
+from app.adapters.paper.terms import PaperTerms
+from app.adapters.replay import BarFeed, ReplaySource
+from app.adapters.restriction_files import load_restrictions
+from app.adapters.simulated_market import DEFAULT_START, SimulatedMarket
+from app.adapters.strategy_files import declared_timeframes, load_strategies
+from app.bus import EventBus
+from app.domain.broker_time import ServerTime
+from app.domain.errors import ConfigurationError
+from app.domain.market import Timeframe
+from app.events import (
+    CycleCompletedEvent,
+    CycleStartedEvent,
+    EntrySignalEvent,
+    Event,
+    ExitSignalEvent,
+    IndicatorsCalculatedEvent,
+    NewCandleEvent,
+    RestartBudgetSpentEvent,
+    StrategiesEvaluatedEvent,
+)
+from app.indicators.engine import IndicatorEngine
+from app.indicators.regime import HigherTimeframeBias, RegimeSettings
+from app.indicators.registry import IndicatorSpec, columns_of
+from app.ports import Broker, Clock, DataSource, Journal
+from app.risk.ids import magic_of
+from app.risk.limits import EntryRules, RiskLimits
+from app.risk.splitting import Split
+from app.services.base import Service
+from app.services.data_fetching import DataFetchingService
+from app.services.indicator_calculation import IndicatorCalculationService
+from app.services.strategy_evaluation import StrategyEvaluationService
+from app.services.trade_execution import TradeExecutionService
+from app.settings import (
+    AccountType,
+    EvaluationMode,
+    ExecutionMode,
+    FactsKept,
+    MarketDataSource,
+    Mode,
+    Settings,
+)
+from app.strategies.evaluate import Strategy
+
+E = TypeVar("E", bound=Event)
+Binding: TypeAlias = tuple[type[Any], Callable[[Any], object]]
+Series: TypeAlias = Mapping[tuple[str, Timeframe], tuple[IndicatorSpec, ...]]
+
+SIMULATED_SPEED = 60.0
+"""Market seconds per second unless `market_data.speed` says otherwise: a minute candle a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pipeline runs with: adapters, strategies and the rules of entries."""
+
+    settings: Settings
+    source: DataSource
+    broker: Broker
+    clock: Clock
+    journal: Journal
+    indicators: Series
+    """(symbol, timeframe) -> its indicators, slowest timeframe of a symbol first."""
+    strategies: Mapping[str, tuple[Strategy, ...]]
+    entry_rules: EntryRules
+    notes: tuple[str, ...] = ()
+    """What the operator should know before the start."""
+
+    def timeframes(self, symbol: str) -> tuple[Timeframe, ...]:
+        """Return the timeframes of `symbol`, slowest first."""
+        return tuple(timeframe for traded, timeframe in self.indicators if traded == symbol)
+
+
+class Stage(NamedTuple):
+    """One service of the pipeline: how to make it, and which of its methods handle what."""
+
+    title: str
+    name: str
+    create: Callable[[], tuple[Service, Sequence[Binding]]]
+
+
+def on(event_type: type[E], handler: Callable[[E], object]) -> Binding:
+    """Pair an event type with a method that takes it; the type checker holds them together."""
+    return event_type, handler
+
+
+def stages(parts: Parts, bus: EventBus) -> tuple[Stage, ...]:
+    """Return the enabled services in pipeline order."""
+    enabled = parts.settings.services
+
+    def data_fetching() -> tuple[Service, Sequence[Binding]]:
+        service = _data_fetching(parts, bus)
+        return service, [on(CycleStartedEvent, service.on_cycle)]
+
+    def indicator_calculation() -> tuple[Service, Sequence[Binding]]:
+        service = _indicator_calculation(parts, bus)
+        return service, [on(NewCandleEvent, service.on_new_candle)]
+
+    def strategy_evaluation() -> tuple[Service, Sequence[Binding]]:
+        service = _strategy_evaluation(parts, bus)
+        return service, [on(IndicatorsCalculatedEvent, service.on_indicators)]
+
+    def trade_execution() -> tuple[Service, Sequence[Binding]]:
+        service = _trade_execution(parts, bus)
+        return service, [
+            on(NewCandleEvent, service.on_new_candle),
+            on(StrategiesEvaluatedEvent, service.on_strategies_evaluated),
+            on(ExitSignalEvent, service.on_exit_signal),
+            on(EntrySignalEvent, service.on_entry_signal),
+            on(CycleCompletedEvent, service.on_cycle_completed),
+            on(RestartBudgetSpentEvent, service.on_restart_budget_spent),
+        ]
+
+    table = (
+        (enabled.data_fetching, DataFetchingService, data_fetching),
+        (enabled.indicator_calculation, IndicatorCalculationService, indicator_calculation),
+        (enabled.strategy_evaluation, StrategyEvaluationService, strategy_evaluation),
+        (enabled.trade_execution, TradeExecutionService, trade_execution),
+    )
+    return tuple(
+        Stage(service.__name__, service.name, create)
+        for options, service, create in table
+        if options.enabled
+    )
+
+
+def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -> Parts:
+    """Open what the configuration asks for, telling each step to `say`.
+
+    Raises:
+        ConfigurationError: a setting, indicator, strategy or data file is wrong.
+
+    """
+    server_time = ServerTime(settings.broker.server_timezone)
+    _refuse_bridge(settings)
+    say("Creating paper broker (no MT5 terminal is needed)...")
+    broker = PaperBroker(_paper_terms(settings), settings.symbols)
+    say("Loading strategy configuration...")
+    indicators = {
+        (symbol, timeframe): load_indicators(settings.trading.conf_folder, symbol, timeframe)
+        for symbol in settings.symbols
+        for timeframe in _timeframes(settings, symbol)
+    }
+    strategies = {symbol: _strategies(settings, symbol, indicators) for symbol in settings.symbols}
+    close = settings.restrictions.default_close_time
+    entry_rules = EntryRules(
+        RiskLimits(
+            daily_loss_limit=settings.risk.loss_limit,
+            max_positions=settings.risk.max_positions,
+            max_position_size=settings.risk.max_position_size,
+            positions_per_direction=settings.services.trade_execution.positions_per_direction,
+        ),
+        load_restrictions(
+            settings.trading.conf_folder / "restrictions",
+            server_time,
+            news_margin=timedelta(minutes=settings.restrictions.news_duration),
+            close_margin=timedelta(minutes=settings.restrictions.market_close_duration),
+            close_time=time.fromisoformat(close) if close else None,
+            flatten=settings.restrictions.account_type is AccountType.DAILY,
+        ),
+        server_time,
+    )
+    source, clock = _market(settings, indicators, server_time)
+    warnings = (w for loaded in strategies.values() for one in loaded for w in one.warnings)
+    return Parts(
+        settings=settings,
+        source=source,
+        broker=broker,
+        clock=clock,
+        journal=MemoryJournal(),
+        indicators=indicators,
+        strategies=strategies,
+        entry_rules=entry_rules,
+        notes=(*source.report(), *broker.notes, *warnings, _pace(settings)),
+    )
+
+
+def _refuse_bridge(settings: Settings) -> None:
+    """Say plainly what this version cannot do instead of doing something else."""
+    auto = settings.market_data.source is MarketDataSource.AUTO
+    if settings.trading.mode is Mode.LIVE:
+        raise ConfigurationError(
+            "TRADE_MODE=live: this version has no MetaTrader 5 bridge yet; "
+            "expected TRADE_MODE=paper or monitor"
+        )
+    if settings.market_data.source is MarketDataSource.BRIDGE or (auto and settings.api.base_url):
+        raise ConfigurationError(
+            "market data from the bridge at API_BASE_URL: this version has no MetaTrader 5 bridge "
+            "yet; expected MARKET_DATA_SOURCE=simulated or file"
+        )
+
+
+def _paper_terms(settings: Settings) -> PaperTerms:
+    paper = settings.broker.paper
+    pips = {symbol: settings.trading.pip_value(symbol) for symbol in settings.symbols}
+    return PaperTerms(
+        balance=paper.balance,
+        currency=paper.currency,
+        leverage=paper.leverage,
+        hedging=paper.hedging,
+        spread_points=paper.spread_points,
+        slippage_points=paper.slippage_points,
+        commission_per_lot=paper.commission_per_lot,
+        stop_out_level=paper.stop_out_level,
+        conversion_rates=paper.conversion_rates,
+        pip_values={symbol: value for symbol, value in pips.items() if value is not None},
+    )
+
+
+def _timeframes(settings: Settings, symbol: str) -> list[Timeframe]:
+    """Return what is traded, what strategies declare and the regime's bias, slowest first."""
+    declared = declared_timeframes(settings.trading.conf_folder, symbol)
+    bias = settings.regime.higher_timeframe
+    wanted = {*settings.trading.timeframes, *declared, *([bias] if bias else [])}
+    return sorted(wanted, key=lambda timeframe: timeframe.minutes, reverse=True)
+
+
+def _strategies(settings: Settings, symbol: str, indicators: Series) -> tuple[Strategy, ...]:
+    options = settings.services
+    return load_strategies(
+        settings.trading.conf_folder,
+        symbol,
+        lambda timeframe: columns_of(indicators[symbol, timeframe]),
+        magic=magic_of,
+        rows_kept=options.indicator_calculation.recent_rows_limit,
+        any_candle=options.strategy_evaluation.evaluation_mode is EvaluationMode.ON_ANY_CANDLE,
+    )
+
+
+def _market(
+    settings: Settings, indicators: Series, server_time: ServerTime
+) -> tuple[ReplaySource, ReplayClock]:
+    options = settings.market_data
+    start = options.start
+    feeds: Mapping[str, BarFeed]
+    if options.source is MarketDataSource.FILE:
+        name = "history files"
+        feeds = {
+            symbol: FileFeed(symbol, path, server_time) for symbol, path in _files_of(settings)
+        }
+    else:
+        start = start or DEFAULT_START
+        name = f"simulated market (seed {options.seed})"
+        feeds = {
+            symbol: SimulatedMarket(symbol, options.seed, start) for symbol in settings.symbols
+        }
+    asked: dict[str, list[Timeframe]] = {}
+    for symbol, timeframe in indicators:
+        asked.setdefault(symbol, []).append(timeframe)
+    source = ReplaySource(name, feeds, asked, server_time, start=start, until=options.until)
+    source.open()
+    fastest = min(timeframe.delta for _, timeframe in indicators)
+    clock = ReplayClock(
+        source.next_close, source.start_time, _speed(settings), end=source.end_time, candle=fastest
+    )
+    return source, clock
+
+
+def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Pair symbols and files: one with one, else by the symbol in the file's name."""
+    paths, symbols = settings.market_data.path, settings.symbols
+    if len(paths) == len(symbols) == 1:
+        yield symbols[0], paths[0]
+        return
+    for symbol in symbols:
+        named = [path for path in paths if symbol.casefold() in path.name.casefold()]
+        if len(named) != 1:
+            raise ConfigurationError(
+                f"market_data.path: expected one file with {symbol} in its name, "
+                f"found {len(named)} among {', '.join(path.name for path in paths)}"
+            )
+        yield symbol, named[0]
+
+
+def _speed(settings: Settings) -> float:
+    if settings.market_data.speed is not None:
+        return settings.market_data.speed
+    return 0.0 if settings.market_data.source is MarketDataSource.FILE else SIMULATED_SPEED
+
+
+def _pace(settings: Settings) -> str:
+    speed = _speed(settings)
+    if not speed:
+        return "Market speed: as fast as possible"
+    return f"Market speed: {speed:g} seconds of market time a second (MARKET_DATA_SPEED)"
+
+
+def _data_fetching(parts: Parts, bus: EventBus) -> DataFetchingService:
+    options = parts.settings.services.data_fetching
+    return DataFetchingService(
+        bus,
+        parts.source,
+        parts.journal,
+        {symbol: parts.timeframes(symbol) for symbol in parts.settings.symbols},
+        parts.entry_rules.server_time,
+        nbr_bars=options.nbr_bars,
+        candle_index=options.candle_index,
+        retry_attempts=options.retry_attempts,
+        hold_back=timedelta(seconds=options.hold_back),
+        max_failures=options.max_failures,
+    )
+
+
+def _indicator_calculation(parts: Parts, bus: EventBus) -> IndicatorCalculationService:
+    options = parts.settings.services.indicator_calculation
+    return IndicatorCalculationService(
+        bus,
+        parts.source,
+        _engines(parts),
+        recent_rows=options.recent_rows_limit,
+        history_bars=options.history_bars,
+        track_regime_changes=options.track_regime_changes,
+    )
+
+
+def _engines(parts: Parts) -> dict[tuple[str, Timeframe], IndicatorEngine]:
+    """Return a fresh engine for every series, slowest first: a bias is made before it is read."""
+    options = parts.settings.regime
+    regime = RegimeSettings(
+        warmup_bars=options.warmup_bars,
+        persist_bars=options.persist_bars,
+        transition_bars=options.transition_bars,
+        threshold_window=options.threshold_window,
+    )
+    higher = options.higher_timeframe
+    biases = {symbol: HigherTimeframeBias() for symbol in parts.settings.symbols} if higher else {}
+    engines = {}
+    for (symbol, timeframe), specs in parts.indicators.items():
+        lower = higher is not None and timeframe.minutes < higher.minutes
+        engines[symbol, timeframe] = IndicatorEngine(
+            symbol,
+            timeframe,
+            specs,
+            regime if options.enabled else None,
+            bias=biases.get(symbol) if lower else None,
+            leads=biases.get(symbol) if timeframe == higher else None,
+        )
+    return engines
+
+
+def _strategy_evaluation(parts: Parts, bus: EventBus) -> StrategyEvaluationService:
+    options = parts.settings.services.strategy_evaluation
+    return StrategyEvaluationService(
+        bus,
+        parts.strategies,
+        min_rows=options.min_rows_required,
+        all_facts=options.facts is FactsKept.ALL,
+    )
+
+
+def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
+    settings = parts.settings
+    splits = {symbol: settings.splitting.of(symbol) for symbol in settings.symbols}
+    return TradeExecutionService(
+        bus,
+        parts.broker,
+        parts.journal,
+        strategies={
+            one.rules.name: one.rules for loaded in parts.strategies.values() for one in loaded
+        },
+        rules=parts.entry_rules,
+        splits={
+            symbol: Split(
+                legs=split.position_split,
+                scaling=split.scaling_type,
+                spacing_percent=split.entry_spacing,
+                risk_percent=split.risk_per_group,
+            )
+            for symbol, split in splits.items()
+        },
+        base_timeframes={symbol: parts.timeframes(symbol)[-1] for symbol in settings.symbols},
+        batch=settings.services.trade_execution.execution_mode is ExecutionMode.BATCH,
+        trade=settings.trading.mode is not Mode.MONITOR,
+    )
