@@ -17,6 +17,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -222,6 +223,8 @@ class _LogFile(RotatingFileHandler):
             super().handleError(record)
             return
         self.setLevel(NEVER)
+        with suppress(OSError):
+            self.close()
         logging.getLogger("logging").error("log file given up: %s", error)
 
 

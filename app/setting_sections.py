@@ -316,6 +316,7 @@ class ApiSettings(Section):
 
     base_url: BaseUrl | None = Field(
         None,
+        repr=False,
         description="address of the bridge; its credentials are never shown",
         examples=["http://127.0.0.1:8000"],
     )

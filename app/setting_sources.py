@@ -142,7 +142,7 @@ class Environment:
         self, leaf: Leaf, pattern: PerSymbol, known: set[str]
     ) -> Iterator[tuple[KeyPath, Given]]:
         path_name = "_".join(leaf.path).upper()
-        named = re.compile(rf"(?:{path_name}_)?([A-Z0-9][\w.#+-]*)_{pattern.suffix}")
+        named = re.compile(rf"(?:{path_name}_)?([A-Za-z0-9][\w.#+-]*)_{pattern.suffix}")
         value_type = get_args(leaf.info.annotation)[1]
         for name in self.names():
             if (match := named.fullmatch(name)) and name not in known:
@@ -176,7 +176,7 @@ class Environment:
 
 
 def _annotation(info: FieldInfo) -> object:
-    return Annotated[info.annotation, info]
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _set_ones(texts: Mapping[str, str | None]) -> dict[str, str]:

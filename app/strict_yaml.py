@@ -101,7 +101,10 @@ def load(path: Path) -> Document:
 def complain(
     document: Document, error: ValidationError, model: type[BaseModel]
 ) -> ConfigurationError:
-    """Turn what pydantic found wrong with `document.data` into one line for the operator."""
+    """Turn what pydantic found wrong with `document.data` into one line for the operator.
+
+    Where a model takes one of several models, a discriminator is what makes the line exact.
+    """
     problem = explain(error, model)
     return ConfigurationError(f"{document.where(problem.loc)}: {problem.text}")
 

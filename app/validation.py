@@ -22,7 +22,7 @@ _EXPECTED: Final = {
     "bool": "true or false",
     "bytes": "text",
     "date": "a date such as 2025-01-06",
-    "datetime": "a time such as 2025-01-06T10:00:00Z",
+    "datetime": "a date or a time such as 2025-01-06T10:00:00Z",
     "decimal": "a number",
     "dict": "a mapping ('key: value' lines)",
     "finite": "a finite number",
@@ -47,7 +47,7 @@ _EXPECTATION: Final = "expected "
 """A validator whose ValueError begins so gets what was given put before it."""
 
 _KEY: Final = "[key]"
-_USERINFO: Final = re.compile(r"(?<=://)[^/\s]*@")
+_USERINFO: Final = re.compile(r"(?<=://)\S*@|^[^\s/:@]+:(?!//)\S*@")
 _LONGEST_SHOWN: Final = 60
 
 

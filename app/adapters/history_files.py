@@ -5,7 +5,7 @@ with it, reported and left out.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,21 +41,6 @@ _BEFORE_ALL = -(1 << 60)
 _EXAMPLES = 3
 _EPOCH_UNITS = ((1e8, 1e11, 1), (1e11, 1e14, 1e3), (1e14, 1e17, 1e6), (1e17, 1e20, 1e9))
 """From, up to, and how many of them make a second: seconds, milli-, micro-, nanoseconds."""
-
-_FLAWS: dict[str, Callable[[Bars], NDArray[np.bool_]]] = {
-    "not a finite price": lambda bars: (~np.isfinite(np.stack(bars.columns()[:4]))).any(axis=0),
-    "not a positive price": lambda bars: (np.stack(bars.columns()[:4]) <= 0).any(axis=0),
-    "high below low": lambda bars: bars.high < bars.low,
-    "open or close outside high and low": lambda bars: (
-        (np.minimum(bars.open, bars.close) < bars.low)
-        | (np.maximum(bars.open, bars.close) > bars.high)
-    ),
-    "no volume or spread of 0 or more": lambda bars: (
-        ~(np.isfinite(bars.volume) & np.isfinite(bars.spread))
-        | (np.minimum(bars.volume, bars.spread) < 0)
-    ),
-}
-"""What can be wrong with a bar by itself, in the order it is looked for."""
 
 
 class BadBars(msgspec.Struct, frozen=True):
@@ -323,8 +308,8 @@ def _sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: Serve
             bad[kind] = lines[good & wrong]
             good &= ~wrong
 
-    for kind, is_wrong in _FLAWS.items():
-        leave_out(kind, is_wrong(bars))
+    for kind, wrong in _flaws(bars):
+        leave_out(kind, wrong)
     if good.any():
         timeframe = _usual_step(path, bars.time[good])
         opens = server_time.candle_opens(timeframe, bars.time)
@@ -340,6 +325,21 @@ def _sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: Serve
     if not good.any():
         raise ConfigurationError(f"{path}: no good bar: {found}")
     return History(bars.rows(good), timeframe, found)
+
+
+def _flaws(bars: Bars) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield what can be wrong with a bar by itself, and the bars it is wrong with."""
+    prices = np.stack(bars.columns()[:4])
+    yield "not a finite price", np.any(~np.isfinite(prices), axis=0)
+    yield "not a positive price", np.any(prices <= 0, axis=0)
+    yield "high below low", bars.high < bars.low
+    outside = (prices < bars.low) | (prices > bars.high)
+    yield "open or close outside high and low", np.any(outside, axis=0)
+    counted = np.stack((bars.volume, bars.spread))
+    yield (
+        "no volume or spread of 0 or more",
+        np.any(~(np.isfinite(counted) & (counted >= 0)), axis=0),
+    )
 
 
 def _usual_step(path: Path, times: Seconds) -> Timeframe:

@@ -263,10 +263,10 @@ class _Series:
         return list(chain.from_iterable(reversed(parts)))
 
     def next_close(self, after: datetime) -> datetime:
-        closes = self._closes[self._at]
-        if closes <= after or after < self._now:
-            return self._closes[self._seek(after)]
-        return closes
+        at = self._at
+        if self._closes[at] <= after or after < self._now:
+            at = self._seek(after)
+        return self._closes[at]
 
     def _begin(self, now: datetime) -> None:
         """Hold nothing but the way to the block of `now`."""

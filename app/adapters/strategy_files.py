@@ -61,10 +61,8 @@ def load_strategies(
                 f"{by_name[file.name].path}: expected a name of its own"
             )
         by_name[file.name] = document
-        if any_candle:
-            file = file.model_copy(update={"trigger": None})
         strategy = Strategy.compiled(
-            file,
+            file.model_copy(update={"trigger": None}) if any_candle else file,
             symbol,
             magic(file.name),
             {timeframe: columns(timeframe) for timeframe in file.timeframes},

@@ -104,7 +104,7 @@ def bb(window: int, num_std_dev: float) -> Cells:
 
 
 def keltner(ema_window: int, atr_window: int, multiplier: float) -> Cells:
-    """Return the EMA of the typical price ± multiplier · the true range's simple mean, percent_b."""
+    """Return the typical price's EMA ± multiplier · the true range's simple mean, and percent_b."""
     middle = Stream(stream.EMA, ema_window)
     mean_range = Stream(stream.SMA, atr_window)
     true_range = Stream(stream.TRANGE)

@@ -57,8 +57,6 @@ class Call(msgspec.Struct, frozen=True):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             result = self.function(**series, **dict(self.parameters))
-        if isinstance(result, tuple):  # ichimoku: what is known, and a look beyond the last bar
-            result = result[0]
         if isinstance(result, pandas.Series):
             result = result.to_frame()
         if not isinstance(result, pandas.DataFrame):
@@ -101,7 +99,8 @@ def call_of(name: str, parameters: Parameters) -> Call:
     if missing:
         raise IndicatorError(f"pandas-ta's {name} needs {', '.join(missing)}", ("kind",))
     prices = (required | _ALWAYS_GIVEN) & _PRICES.keys() & signature.keys()
-    return Call(function, tuple(sorted(prices)), parameters)
+    one_frame: Parameters = (("as_dataframe", True),) if "as_dataframe" in signature else ()
+    return Call(function, tuple(sorted(prices)), parameters + one_frame)
 
 
 def _function(name: str) -> Callable[..., object]:

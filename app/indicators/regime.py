@@ -21,10 +21,15 @@ from app.indicators.streams import MovementStream, Stream
 Reading: TypeAlias = tuple[str, float | None, bool]
 """Label, confidence (0 to 1, ``None`` before it can be known), and whether it is a transition."""
 
+_RSI_OVERSOLD: Final = 30
+_RSI_FALLING: Final = 45
+_RSI_RISING: Final = 55
+_RSI_OVERBOUGHT: Final = 70
 _EXPANDING_RATIO: Final = 1.1
 _WIDTH_QUANTILE: Final = 0.7
 _WIDTH_BEFORE_ANY: Final = 0.04
 _WEIGHTS: Final = 5 + 3 + 2
+"""Of the averages, the RSI and the histogram; the slope adds one where there is any."""
 
 
 class RegimeSettings(msgspec.Struct, frozen=True):
@@ -131,18 +136,18 @@ class RegimeDetector:
 
 
 def _momentum(rsi: float | None) -> int:
-    """Score Wilder's RSI; a market that stood still has none and no score."""
+    """Score Wilder's RSI, -3 to 3; a market that never moved has none and no score."""
     if rsi is None:
         return 0
-    if rsi > 55:  # noqa: PLR2004
-        return 3 if rsi > 70 else 2  # noqa: PLR2004
-    if rsi < 45:  # noqa: PLR2004
-        return -3 if rsi < 30 else -2  # noqa: PLR2004
-    return 0
+    falling = 2 * (rsi < _RSI_FALLING) + (rsi < _RSI_OVERSOLD)
+    return 2 * (rsi > _RSI_RISING) + (rsi > _RSI_OVERBOUGHT) - falling
 
 
 class _Volatility:
-    """Whether ranges expand: by the ATR ratio, or by Bollinger's width among those of late."""
+    """Whether ranges expand: by the ATR ratio, or by Bollinger's width among those of late.
+
+    The ratio's clip to 0.5 and 3 cannot change its comparison with 1.1, so it is not made.
+    """
 
     def __init__(self, threshold_window: int) -> None:
         self._fast_range = Stream(stream.ATR, 14)

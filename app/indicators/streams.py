@@ -78,7 +78,7 @@ class MovementStream(Stream[float]):
 
     def _gather(self, *values: float) -> float | None:
         history = self._history
-        self._moved = self._moved or bool(history) and values[0] != history[0][-1]
+        self._moved = self._moved or (bool(history) and values[0] != history[0][-1])
         if self._moved:
             return super()._gather(*values)
         self._keep(values)

@@ -36,7 +36,7 @@ REPEATS = 7
 
 
 def market(bars: int) -> list[Candle]:
-    """A seeded random walk of one-minute candles."""
+    """Return a seeded random walk of one-minute candles."""
     dice = random.Random(3)
     minute = Timeframe("1")
     opened = datetime(2025, 1, 6, tzinfo=UTC)
@@ -56,7 +56,7 @@ def market(bars: int) -> list[Candle]:
 
 
 def microseconds(work: Callable[[], object], times: int) -> float:
-    """Median over several runs of what one of `times` pieces of `work` takes."""
+    """Return the median over several runs of what one of `times` pieces of `work` takes."""
     runs = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -66,7 +66,7 @@ def microseconds(work: Callable[[], object], times: int) -> float:
 
 
 def engine(candles: list[Candle], regime: RegimeSettings | None) -> float:
-    """Candle in, row out."""
+    """Measure candle in, row out."""
     specs = [spec_of(key, parameters) for key, parameters in TEN.items()]
     ours = IndicatorEngine("EURUSD", Timeframe("1"), specs, regime)
     ours.warm_up(candles[:WARM_UP])
@@ -79,7 +79,7 @@ def engine(candles: list[Candle], regime: RegimeSettings | None) -> float:
 
 
 def regime_alone(candles: list[Candle]) -> float:
-    """Candle in, regime out."""
+    """Measure candle in, regime out."""
     detector = RegimeDetector(RegimeSettings())
 
     def work() -> None:
@@ -90,7 +90,7 @@ def regime_alone(candles: list[Candle]) -> float:
 
 
 def bare_streams(candles: list[Candle]) -> float:
-    """TA-Lib's streams alone: nothing is kept of what they give."""
+    """Measure TA-Lib's streams alone: nothing is kept of what they give."""
     past = candles[:WARM_UP]
     high, low, close = (
         np.array([getattr(candle, name) for candle in past]) for name in ("high", "low", "close")
@@ -113,14 +113,14 @@ def bare_streams(candles: list[Candle]) -> float:
             high, low, close = candle.high, candle.low, candle.close
             for update in of_close:
                 update(close)
-            for update in of_candle:
-                update(high, low, close)
+            for take in of_candle:
+                take(high, low, close)
 
     return microseconds(work, len(candles) - WARM_UP)
 
 
 def batch(candles: list[Candle]) -> float:
-    """TA-Lib's batch functions over the last 300 candles."""
+    """Measure TA-Lib's batch functions over the last 300 candles."""
     past = candles[-300:]
     high, low, close = (
         np.array([getattr(candle, name) for candle in past]) for name in ("high", "low", "close")
@@ -136,13 +136,13 @@ def batch(candles: list[Candle]) -> float:
             talib.MACD(close, 12, 26, 9)
             talib.ADX(high, low, close, 14)
             talib.SUPERTREND(high, low, close, 10, 3.0)
-            talib.STOCH(high, low, close, 14, 3, 0, 3, 0)
+            talib.STOCH(high, low, close, 14, 3, talib.MA_Type.SMA, 3, talib.MA_Type.SMA)
 
     return microseconds(work, 100)
 
 
 def pandas_ta(candles: list[Candle]) -> float:
-    """pandas-ta over a frame of the last 1,000 candles."""
+    """Measure pandas-ta over a frame of the last 1,000 candles."""
     import pandas as pd  # noqa: PLC0415 - only what is measured is imported
 
     with warnings.catch_warnings():

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from statistics import fmean, pstdev
 
 import pytest
@@ -16,7 +17,7 @@ START = datetime(2025, 1, 6, tzinfo=UTC)
 
 
 def walk(bars: int, *, seed: int = 5, price: float = 1.1, step: float = 0.0004) -> list[Candle]:
-    """A random walk on a price grid, so that equal prices occur."""
+    """Walk at random on a price grid, so that equal prices occur."""
     dice = random.Random(seed)
     candles = []
     close = price
@@ -29,13 +30,9 @@ def walk(bars: int, *, seed: int = 5, price: float = 1.1, step: float = 0.0004) 
     return candles
 
 
-def candle(
-    at: int, open_: float, high: float, low: float, close: float, volume: float = 1.0
-) -> Candle:
+def candle(at: int, *prices_and_volume: float) -> Candle:
     opened = START + at * M1.delta
-    return Candle(
-        "EURUSD", M1, opened, opened + timedelta(minutes=1), open_, high, low, close, volume
-    )
+    return Candle("EURUSD", M1, opened, opened + timedelta(minutes=1), *prices_and_volume)
 
 
 def flat(bars: int, price: float) -> list[Candle]:
@@ -52,7 +49,7 @@ CLOSES: Line = [one.close for one in MARKET]
 
 
 def averaged(line: Line, period: int, weight: float) -> Line:
-    """A recursive average, seeded with the mean of the first `period` values there are."""
+    """Average recursively, seeded with the mean of the first `period` values there are."""
     start = next(at for at, value in enumerate(line) if value is not None)
     result: Line = [None] * (start + period - 1)
     value = fmean(line[start : start + period])  # type: ignore[arg-type]
@@ -87,7 +84,7 @@ def with_(one: Line, other: Line, function: Callable[[float, float], float | Non
 
 def true_ranges(candles: Sequence[Candle]) -> Line:
     result: Line = [None]
-    for before, now in zip(candles, candles[1:], strict=False):
+    for before, now in pairwise(candles):
         result.append(
             max(now.high - now.low, abs(now.high - before.close), abs(now.low - before.close))
         )
@@ -95,7 +92,7 @@ def true_ranges(candles: Sequence[Candle]) -> Line:
 
 
 def changes(line: Line) -> Line:
-    return [None, *(b - a for a, b in zip(line, line[1:], strict=False))]  # type: ignore[operator]
+    return [None, *(b - a for a, b in pairwise(line))]  # type: ignore[operator]
 
 
 def wilder_rsi(line: Line, period: int) -> Line:
@@ -205,7 +202,7 @@ def expected_aroon() -> tuple[Line, ...]:
 def expected_obv() -> tuple[Line, ...]:
     total = MARKET[0].tick_volume
     line: Line = [total]
-    for before, now in zip(MARKET, MARKET[1:], strict=False):
+    for before, now in pairwise(MARKET):
         total += now.tick_volume * ((now.close > before.close) - (now.close < before.close))
         line.append(total)
     return line, with_(line, ema(line, 14), lambda a, b: a - b)
@@ -275,7 +272,7 @@ def test_a_streamed_indicator_is_the_table_s_definition_from_the_first_value_on(
 
 def test_adx_is_wilders_once_its_seed_is_gone() -> None:
     plus, minus = [None], [None]
-    for before, now in zip(MARKET, MARKET[1:], strict=False):
+    for before, now in pairwise(MARKET):
         up, down = now.high - before.high, before.low - now.low
         plus.append(up if up > down and up > 0 else 0.0)  # type: ignore[arg-type]
         minus.append(down if down > up and down > 0 else 0.0)  # type: ignore[arg-type]

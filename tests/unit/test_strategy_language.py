@@ -187,6 +187,7 @@ def test_an_operator_may_be_spelled_as_symbol_or_word_in_any_case(tmp_path, spel
             ('">"', "crosses_abvoe"),
             "unknown operator 'crosses_abvoe' (did you mean 'crosses_above'?)",
         ),
+        (("ema_21, ", "null, "), "value is missing: '>' compares with one"),
         (("ema_21, ", "{a: 1}, "), "expected a number, true, false, a text or a column name"),
         (("ema_9, ", "ema_8, "), "unknown column 'ema_8'"),
         (("timeframe: 1}", "timeframe: 1, lookback: 0}"), "lookback: got 0, expected at least 1"),
@@ -519,3 +520,11 @@ def test_looking_back_over_more_rows_than_are_kept_is_refused(tmp_path):
     assert load_all(tmp_path, rows_kept=7) == ["deep"]
     with pytest.raises(ConfigurationError, match="looks back over 7 rows of timeframe 1, but 6"):
         load_all(tmp_path, rows_kept=6)
+
+
+def test_any_candle_triggers_on_the_fastest_declared_timeframe(tmp_path):
+    """C10: evaluation_mode on_any_candle overrides `trigger:`."""
+    text = HEAD.replace("[1]", "[1, 5]\ntrigger: 5") + ENTRY + RISK
+    assert load(tmp_path, text).rules.trigger == M5
+    (found,) = load_strategies(tmp_path, "EURUSD", lambda _: COLUMNS, magic=len, any_candle=True)
+    assert found.rules.trigger == M1

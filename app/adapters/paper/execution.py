@@ -46,8 +46,9 @@ class Execution:
                 happened += self._fill_market(book, order, bar)
         for held in self._ledger.of(book.symbol):
             happened += self._protect(held, bar)
-        for order in list(book.orders.values()):
-            happened += self._fill_pending(book, order, bar)
+        waiting = [(o, o.intent.price) for o in book.orders.values() if o.intent.price is not None]
+        for order, price in waiting:
+            happened += self._fill_pending(book, order, price, bar)
         happened += self._stop_out(book, bar)
         return happened
 
@@ -64,11 +65,10 @@ class Execution:
         by = Closing(order.ticket, intent.magic, order.comment, reason)
         return [self._ledger.close(held.ticket, intent.volume, _at(book, price, bar), by)]
 
-    def _fill_pending(self, book: Book, order: Order, bar: Bar) -> list[Deal | OrderGone]:
-        intent = order.intent
-        if intent.price is None:
-            return []
-        fill = pending_fill(bar, intent.kind, intent.direction, intent.price)
+    def _fill_pending(
+        self, book: Book, order: Order, price: Decimal, bar: Bar
+    ) -> list[Deal | OrderGone]:
+        fill = pending_fill(bar, order.intent.kind, order.intent.direction, price)
         if fill is None:
             return []
         happened = self._enter(book, order, fill.price, bar)
@@ -77,7 +77,7 @@ class Execution:
         if held is not None:
             rest = bar
             if not fill.at_open:
-                rest = rest_of_candle(bar, held.direction, intent.price, held.stop_loss)
+                rest = rest_of_candle(bar, held.direction, price, held.stop_loss)
             happened += self._protect(held, rest)
         return happened
 

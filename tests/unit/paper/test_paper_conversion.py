@@ -36,6 +36,18 @@ def test_a_traded_symbol_that_joins_both_currencies_converts_at_its_bid(open_des
     assert closed.profit == Decimal("1300.00")
 
 
+def test_the_profit_of_an_open_position_follows_the_converting_symbol(open_desk):
+    desk = open_desk("EURGBP", "GBPUSD")
+    desk.candle(1.25, symbol="GBPUSD")
+    desk.candle(0.85)
+    desk.enter("long")
+    desk.candle(0.85)
+    assert desk.candle(0.86) == []
+    assert desk.broker.positions()[0].profit == Decimal("1250.00")
+    desk.candle(1.30, symbol="GBPUSD")
+    assert desk.broker.positions()[0].profit == Decimal("1300.00")
+
+
 def test_a_joining_symbol_the_other_way_round_is_inverted(open_desk):
     desk = open_desk("EURJPY", "USDJPY")
     desk.candle(125.0, symbol="USDJPY")

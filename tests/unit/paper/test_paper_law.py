@@ -12,15 +12,21 @@ from app.domain.orders import DealEntry, OrderKind
 DEPOSIT = Decimal(5000)
 SIDES = st.sampled_from(["long", "short"])
 LOTS = st.sampled_from(["0.01", "0.1", "0.37", "1", "2.5"])
-POINTS = st.integers(-300, 300)
+GAP, MOVE, WICK = st.integers(-80, 80), st.integers(-150, 150), st.integers(0, 60)
+PICK = st.integers(0, 5)
 
-candles = st.tuples(st.just("candle"), POINTS, POINTS, st.integers(0, 200), st.integers(0, 200))
+candles = st.tuples(st.just("candle"), GAP, MOVE, WICK, WICK)
 entries = st.tuples(
-    st.just("enter"), SIDES, LOTS, st.sampled_from(list(OrderKind)), st.integers(1, 150)
+    st.just("enter"),
+    SIDES,
+    LOTS,
+    st.sampled_from(list(OrderKind)),
+    st.integers(5, 200),
+    st.sampled_from([0, 60, 200, 500, 900]),
 )
-exits = st.tuples(st.just("exit"), st.integers(1, 12), LOTS)
-moves = st.tuples(st.just("modify"), st.integers(1, 12), st.integers(1, 150))
-steps = st.lists(st.one_of(candles, candles, entries, exits, moves), max_size=40)
+exits = st.tuples(st.just("exit"), PICK, LOTS)
+moves = st.tuples(st.just("modify"), PICK, st.integers(1, 400))
+steps = st.lists(st.one_of(candles, entries, candles, exits, moves), min_size=12, max_size=30)
 
 
 class Trader:
@@ -39,36 +45,39 @@ class Trader:
         low = min(opened, self.price) - down * self.point
         return self.desk.candle(opened, high, low, self.price, spread=float(up % 30))
 
-    def enter(self, side, lots, kind, distance):
+    def enter(self, side, lots, kind, away, stops):
         sign = 1 if side == "long" else -1
-        rises = kind is OrderKind.STOP
-        price = self.price + (distance + 40) * self.point * sign * (1 if rises else -1)
-        market = self.price if kind is OrderKind.MARKET else price
-        away = (distance + 40) * self.point * sign
+        price = self.price
+        if kind is not OrderKind.MARKET:
+            price += (away + 30) * self.point * (sign if kind is OrderKind.STOP else -sign)
         self.desk.enter(
             side,
             lots,
             kind,
             price=None if kind is OrderKind.MARKET else self._text(price),
-            sl=self._text(market - away),
-            tp=self._text(market + away),
+            sl=self._text(price - stops * self.point * sign) if stops else None,
+            tp=self._text(price + stops * self.point * sign) if stops else None,
         )
 
-    def exit(self, ticket, lots):
-        self.desk.exit(ticket, lots)
+    def exit(self, pick, lots):
+        self.desk.exit(self._ticket(pick), lots)
 
-    def modify(self, ticket, distance):
-        stop = Decimal(self._text(self.price - distance * self.point))
-        self.desk.broker.modify(ticket, stop_loss=stop, take_profit=None)
+    def modify(self, pick, away):
+        stop = Decimal(self._text(self.price - away * self.point))
+        self.desk.broker.modify(self._ticket(pick), stop_loss=stop, take_profit=None)
+
+    def _ticket(self, pick):
+        tickets = [position.ticket for position in self.desk.broker.positions()]
+        return tickets[pick % len(tickets)] if tickets else 3
 
     def _text(self, price):
         return str(self.desk.broker.rules(self.symbol).price(price))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps, st.booleans(), st.sampled_from(["EURUSD", "USDJPY"]))
 def test_the_books_balance_to_the_cent(open_desk_once, steps, hedging, symbol):
-    """Issue's law: balance = deposits + sum of deals; equity = balance + floating; I9; I1."""
+    """I9: balance = deposits + sum of deals; equity = balance + floating; to the cent."""
     desk = open_desk_once(
         symbol,
         hedging=hedging,
@@ -105,7 +114,7 @@ def _books_balance(broker, hedging):
     assert [deal.ticket for deal in deals] == list(range(1, len(deals) + 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps, st.booleans())
 def test_profits_are_the_cash_that_flowed(open_desk_once, steps, hedging):
     """A referee that knows only prices and volumes agrees, within a cent a deal, once flat."""
@@ -129,11 +138,11 @@ def test_profits_are_the_cash_that_flowed(open_desk_once, steps, hedging):
     assert abs(profit + paid * 100_000) <= Decimal("0.01") * len(deals)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps, st.booleans(), st.sampled_from(["EURUSD", "USDJPY"]))
 def test_the_float_guard_never_changes_an_outcome(open_desk_once, steps, hedging, symbol):
     """Matching every candle in Decimal gives the same deals as skipping the quiet ones."""
-    terms = {"hedging": hedging, "balance": Decimal(3000), "spread_points": None}
+    terms = {"hedging": hedging, "balance": Decimal(1300), "spread_points": None}
     quick, thorough = (open_desk_once(symbol, **terms) for _ in range(2))
     thorough.broker._solvent = lambda book, candle: False
     for book in thorough.broker._books.values():

@@ -1,0 +1,106 @@
+from datetime import UTC, date, datetime, time, timedelta, timezone
+
+import msgspec
+import pytest
+
+from app.domain.broker_time import ServerTime
+from app.domain.market import SymbolRules
+from app.domain.orders import BlockReason
+from app.risk.restrictions import UNRESTRICTED, Holiday, News, Restrictions, concerns
+
+BROKER = ServerTime("UTC")
+MINUTE = timedelta(minutes=1)
+EVENING = time(23, 40, tzinfo=timezone(timedelta(hours=3)))
+CLOSE = datetime(2025, 1, 6, 20, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("instrument", ["", "EURUSD", "eurusd", "EUR", "usd"])
+def test_an_instrument_is_a_symbol_a_currency_of_it_or_everything(
+    instrument: str, eurusd: SymbolRules
+) -> None:
+    assert concerns(instrument, eurusd)
+    assert concerns(instrument, msgspec.structs.replace(eurusd, symbol="EURUSDm"))
+
+
+@pytest.mark.parametrize("instrument", ["GBP", "GBPUSD", "EU", "EURU"])
+def test_other_instruments_do_not_concern_a_symbol(instrument: str, eurusd: SymbolRules) -> None:
+    assert not concerns(instrument, eurusd)
+
+
+def reason(restrictions: Restrictions, rules: SymbolRules, at: datetime) -> BlockReason | None:
+    refusal = restrictions.refuse(rules, at, BROKER)
+    return None if refusal is None else refusal.reason
+
+
+def test_news_block_before_and_after(eurusd: SymbolRules, monday: datetime) -> None:
+    quiet = News(monday, "JPY", "of no interest")
+    restrictions = Restrictions(
+        news=(quiet, News(monday, "USD", "payrolls"), News(monday + 60 * MINUTE, "EUR", "")),
+        news_margin=5 * MINUTE,
+    )
+    for minutes, blocked in ((-6, False), (-5, True), (0, True), (5, True), (6, False), (60, True)):
+        expected = BlockReason.NEWS if blocked else None
+        assert reason(restrictions, eurusd, monday + minutes * MINUTE) is expected
+    refusal = restrictions.refuse(eurusd, monday, BROKER)
+    assert refusal is not None
+    assert refusal.detail == "payrolls at 2025-01-06 10:00Z"
+
+
+def test_a_holiday_blocks_the_brokers_whole_day(eurusd: SymbolRules, monday: datetime) -> None:
+    restrictions = Restrictions(holidays=(Holiday(date(2025, 1, 6), None, "EUR", "Epiphany"),))
+    refusal = restrictions.refuse(eurusd, monday, BROKER)
+    assert refusal is not None
+    assert (refusal.reason, refusal.detail) == (BlockReason.HOLIDAY, "Epiphany 2025-01-06")
+    assert reason(restrictions, eurusd, monday + timedelta(days=1)) is None
+    yen = msgspec.structs.replace(
+        eurusd, symbol="GBPJPY", base_currency="GBP", profit_currency="JPY"
+    )
+    assert reason(restrictions, yen, monday) is None
+
+
+def test_an_early_close_blocks_from_before_it_to_the_end_of_the_day(
+    eurusd: SymbolRules, monday: datetime
+) -> None:
+    early = monday.replace(hour=18)
+    restrictions = Restrictions(holidays=(Holiday(early.date(), early, "", ""),))
+    assert reason(restrictions, eurusd, early - 16 * MINUTE) is None
+    assert reason(restrictions, eurusd, early - 15 * MINUTE) is BlockReason.HOLIDAY
+    assert reason(restrictions, eurusd, monday.replace(hour=23, minute=59)) is BlockReason.HOLIDAY
+    assert reason(restrictions, eurusd, monday + timedelta(days=1)) is None
+
+
+def test_the_daily_close_blocks_until_midnight_of_its_clock(eurusd: SymbolRules) -> None:
+    restrictions = Restrictions(close_time=EVENING, close_margin=15 * MINUTE)
+    for minutes, blocked in ((-16, False), (-15, True), (0, True), (19, True), (20, False)):
+        expected = BlockReason.MARKET_CLOSING if blocked else None
+        assert reason(restrictions, eurusd, CLOSE + minutes * MINUTE) is expected
+
+
+def test_a_close_without_an_offset_is_the_brokers(eurusd: SymbolRules) -> None:
+    """16:55 at a broker on New York + 7 is 14:55 UTC in January."""
+    broker = ServerTime("NY+7")
+    restrictions = Restrictions(close_time=time(16, 55), close_margin=5 * MINUTE)
+    at = datetime(2025, 1, 6, 14, 50, tzinfo=UTC)
+    assert restrictions.refuse(eurusd, at, broker) is not None
+    assert restrictions.refuse(eurusd, at - MINUTE, broker) is None
+    assert restrictions.refuse(eurusd, at.replace(hour=21, minute=59), broker) is not None
+    assert restrictions.refuse(eurusd, at.replace(hour=22, minute=0), broker) is None
+
+
+def test_only_a_daily_account_is_flattened(eurusd: SymbolRules, monday: datetime) -> None:
+    swing = Restrictions(close_time=EVENING)
+    assert swing.next_flatten(eurusd, monday, BROKER) is None
+    daily = msgspec.structs.replace(swing, flatten=True)
+    assert daily.next_flatten(eurusd, monday, BROKER) == CLOSE - 15 * MINUTE
+    tonight = CLOSE - 15 * MINUTE
+    assert daily.next_flatten(eurusd, tonight, BROKER) == tonight + timedelta(days=1)
+
+
+def test_a_daily_account_without_a_close_is_not_flattened(
+    eurusd: SymbolRules, monday: datetime
+) -> None:
+    assert Restrictions(flatten=True).next_flatten(eurusd, monday, BROKER) is None
+
+
+def test_without_restrictions_nothing_is_blocked(eurusd: SymbolRules, monday: datetime) -> None:
+    assert reason(UNRESTRICTED, eurusd, monday) is None
