@@ -68,7 +68,7 @@ class EventBus:
 
     Args:
         history_limit: how many of the newest events `history` keeps.
-        log_all_events: write a debug line for every event.
+        log_all_events: log every event at INFO.
         on_error: told (owner, event, error) after a handler raised.
 
     """
@@ -236,7 +236,7 @@ class EventBus:
         )
 
     def _log_event(self, event: Event) -> None:
-        self._log.debug("%s %s", type(event).__name__, _summary(event))
+        self._log.info("%s %s", type(event).__name__, _summary(event))
 
 
 def _summary(event: Event) -> dict[str, object]:

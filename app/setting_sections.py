@@ -339,7 +339,7 @@ class MarketDataSettings(Section):
         description="market seconds per second, 0 as fast as possible; unset: simulated 60, file 0",
         examples=[60],
     )
-    seed: int = Field(7, ge=0, le=2**32 - 1, description="of the simulated market")
+    seed: int = Field(11, ge=0, le=2**32 - 1, description="of the simulated market")
     start: Instant | None = Field(
         None, description="candles before this time only warm up", examples=["2025-01-06"]
     )

@@ -117,7 +117,7 @@ def _trade(intent: Intent) -> dict[str, object]:
     if intent.action is Action.ENTRY:
         trade["entry"] = _price(intent.expected_price)
         trade["stop"] = _price(intent.stop_loss)
-        trade["targets"] = [float(target.price) for target in intent.targets]
+        trade["targets"] = [_price(target) for target in intent.targets]
     return trade
 
 

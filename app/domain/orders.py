@@ -41,17 +41,6 @@ class CloseReason(StrEnum):
     MANUAL = "manual"
 
 
-class PlannedTarget(msgspec.Struct, frozen=True):
-    """Where part of a position is to be closed: at `price`, `volume` lots.
-
-    `move_stop`: the stop of what remains then goes to break-even.
-    """
-
-    price: Decimal
-    volume: Decimal
-    move_stop: bool = False
-
-
 class Intent(msgspec.Struct, frozen=True):
     """What we want done, once.
 
@@ -80,8 +69,8 @@ class Intent(msgspec.Struct, frozen=True):
     close_reason: CloseReason | None = None
     expected_price: Decimal | None = None
     """The price the decision was made at: the quote for a market order, else `price`."""
-    targets: tuple[PlannedTarget, ...] = ()
-    """All profit targets of an entry in order; a single one is also the `take_profit`."""
+    targets: tuple[Decimal, ...] = ()
+    """Where the profit of an entry is to be taken, nearest first; the last is the `take_profit`."""
 
 
 class OrderState(StrEnum):

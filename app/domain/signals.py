@@ -47,10 +47,13 @@ class Fact(msgspec.Struct, frozen=True):
     right: object
     previous_left: Value = None
     previous_right: object = None
+    target: str = ""
+    """The column on the right-hand side, empty for a constant."""
 
     def __str__(self) -> str:
         """Say it as a trader would: ``ema_9 1.10120 crosses_above ema_21 1.10100``."""
-        return f"{self.signal} {_said(self.left)} {self.operator} {_said(self.right)}"
+        right = f"{self.target} {_said(self.right)}".lstrip()
+        return f"{self.signal} {_said(self.left)} {self.operator} {right}"
 
 
 def _said(value: object) -> str:

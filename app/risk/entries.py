@@ -12,7 +12,7 @@ from app.domain.signals import Signal
 from app.risk.ids import client_id
 from app.risk.sizing import Market, exact, lots_losing, lots_wanted
 from app.risk.splitting import Split, leg_price, leg_volumes
-from app.risk.stops import initial_stop, level, monetary_stop, target_price
+from app.risk.stops import initial_stop, level, monetary_stop, target_prices
 
 
 class _Draft(msgspec.Struct, frozen=True):
@@ -160,6 +160,9 @@ def _intents(
         )
         if len(legs) > 1 and not group:
             group = name
+        targets = target_prices(
+            strategy.risk.target, signal.direction, leg.entry, signal.levels, rules
+        )
         yield Intent(
             client_id=name,
             strategy=strategy.name,
@@ -174,8 +177,8 @@ def _intents(
             volume=leg.volume,
             price=leg.limit,
             stop_loss=leg.stop,
-            take_profit=target_price(
-                strategy.risk.target, signal.direction, leg.entry, signal.levels, rules
-            ),
+            take_profit=targets[-1] if targets else None,
             group=group,
+            expected_price=leg.entry,
+            targets=targets,
         )

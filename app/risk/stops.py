@@ -65,22 +65,25 @@ def monetary_stop(
     return rules.price(entry - direction.sign * distance)
 
 
-def target_price(
+def target_prices(
     rule: TargetRule | None,
     direction: Direction,
     entry: Decimal,
     levels: Levels,
     rules: SymbolRules,
-) -> Decimal | None:
-    """Return the take profit the broker holds: the only target, or the last of several."""
+) -> tuple[Decimal, ...]:
+    """Return where profit is taken, nearest first; the last is the take profit the broker holds."""
     if rule is None:
-        return None
+        return ()
     if rule.kind is TargetKind.INDICATOR:
         value = level(levels, rule.source)
-        return None if value is None else rules.price(value)
+        return () if value is None else (rules.price(value),)
     if rule.kind is TargetKind.MULTI:
-        return percent_away(rule.targets[-1].distance_percent, direction, entry, rules)
-    return rules.price(entry + direction.sign * pips(rule.value, rules))
+        return tuple(
+            percent_away(target.distance_percent, direction, entry, rules)
+            for target in rule.targets
+        )
+    return (rules.price(entry + direction.sign * pips(rule.value, rules)),)
 
 
 def percent_away(

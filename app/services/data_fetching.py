@@ -97,7 +97,7 @@ class DataFetchingService(Service):
         self._server_time = server_time
         self._bars = nbr_bars + candle_index - 1
         self._left_out = candle_index - 1
-        self._attempts = 1 + retry_attempts
+        self._retries = retry_attempts
         self._hold_back = hold_back
         self._series = [s for symbol, frames in series.items() for s in _series_of(symbol, frames)]
         self._by_key = {(s.symbol, s.timeframe): s for s in self._series}
@@ -212,13 +212,12 @@ class DataFetchingService(Service):
         what: T,
         now: datetime,
     ) -> Sequence[Candle]:
-        for further in range(self._attempts - 1, -1, -1):
+        for _ in range(self._retries):
             try:
                 return question(symbol, timeframe, what, now)
             except SourceError:
-                if not further:
-                    raise
-        raise AssertionError("at least one attempt is made")
+                continue
+        return question(symbol, timeframe, what, now)
 
     def _fetch_failed(self, series: _Series, error: SourceError) -> None:
         self._failed_fetches += 1
@@ -305,6 +304,4 @@ class DataFetchingService(Service):
         if not is_slower:
             return False
         opened = self._server_time.candle_open(other.timeframe, candle.time)
-        if other.last >= opened:
-            return False
         return self._server_time.candle_close(other.timeframe, opened) == closed

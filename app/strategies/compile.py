@@ -68,6 +68,7 @@ class Condition(msgspec.Struct, frozen=True):
             right=self._right(frames, 0),
             previous_left=self.left.read(frames, 1) if on_pair else None,
             previous_right=self._right(frames, 1) if on_pair else None,
+            target=" ".join(term.name for term in self.rights if isinstance(term, Cell)),
         )
 
     def _right(self, frames: Frames, earlier: int) -> object:

@@ -33,6 +33,11 @@ class Cell(msgspec.Struct, frozen=True):
     at: int
     back: int = 0
 
+    @property
+    def name(self) -> str:
+        """What the file calls it."""
+        return f"{'previous_' * self.back}{self.column.name}"
+
     def read(self, frames: Frames, earlier: int = 0) -> Value:
         """Return its value `earlier` rows further back; None when not ready or not there."""
         try:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app import settings, wiring
+from app import log_setup, settings, wiring
 from app.adapters.simulated_market import SimulatedMarket
 from app.events import Event
 from app.orchestrator import TradingOrchestrator
@@ -75,7 +76,7 @@ def daemon():
 
 @pytest.fixture(scope="session")
 def new_folder(tmp_path_factory):
-    """A place like a clone of the project, without a configuration file."""
+    """Make a place like a clone of the project, without a configuration file."""
 
     def make():
         folder = tmp_path_factory.mktemp("clone")
@@ -111,6 +112,26 @@ def own_process():
     root.setLevel(level)
 
 
+class Console:
+    """What the daemon's logging writes while the test runs."""
+
+    def __init__(self, capsys):
+        self._capsys = capsys
+
+    def listen(self, **options):
+        """Set logging up; loggers taken from now on write to this console."""
+        log_setup.configure(**options)
+
+    def lines(self):
+        """Return the lines since the last call."""
+        return self._capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def console(capsys, own_process):
+    return Console(capsys)
+
+
 @pytest.fixture
 def configuration(folder):
     """Write conf/ of this test: strategies (name -> YAML text) of a symbol, and indicators."""
@@ -119,6 +140,8 @@ def configuration(folder):
         conf = folder / "conf"
         if conf.is_symlink():
             conf.unlink()
+        else:
+            shutil.rmtree(conf)
         place = conf / "strategies" / symbol.lower()
         place.mkdir(parents=True)
         for name, text in strategies.items():

@@ -56,9 +56,15 @@ def plainly(bars: Bars, timeframe: Timeframe, server: ServerTime) -> list[tuple[
 def minute_bars(draw: st.DrawFn) -> Bars:
     """Minutes with holes, around a change of daylight saving as often as not."""
     day = draw(
-        st.sampled_from((datetime(2024, 3, 9), datetime(2024, 10, 26), datetime(2024, 7, 3)))
+        st.sampled_from(
+            (
+                datetime(2024, 3, 9, tzinfo=UTC),
+                datetime(2024, 10, 26, tzinfo=UTC),
+                datetime(2024, 7, 3, tzinfo=UTC),
+            )
+        )
     )
-    start = int(day.replace(tzinfo=UTC).timestamp()) + 60 * draw(st.integers(0, 2880))
+    start = int(day.timestamp()) + 60 * draw(st.integers(0, 2880))
     steps = draw(st.lists(st.sampled_from((1, 1, 1, 1, 2, 7, 61, 500, 2900)), max_size=60))
     times = [start]
     for step in steps:
@@ -113,5 +119,5 @@ def test_parts_join_in_order() -> None:
 def test_candles_that_the_bars_cannot_make_are_refused() -> None:
     check_aggregates("EURUSD", M5, M15)
     for base, wanted in ((M5, M1), (Timeframe("M4"), Timeframe("M10"))):
-        with pytest.raises(ConfigurationError, match="EURUSD: M1.* cannot be made of M"):
+        with pytest.raises(ConfigurationError, match=r"EURUSD: M1.* cannot be made of M"):
             check_aggregates("EURUSD", base, wanted)

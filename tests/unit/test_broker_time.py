@@ -41,6 +41,10 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
+def wall_time(*parts: int) -> datetime:
+    return utc(*parts).replace(tzinfo=None)
+
+
 @settings(max_examples=300, deadline=None)
 @given(servers, instants)
 def test_days_tile_time_and_are_23_to_25_hours_long(server: ServerTime, instant: datetime) -> None:
@@ -125,21 +129,21 @@ def test_the_new_york_rule_ends_its_day_at_17_00_new_york_in_summer_and_winter()
 
 def test_new_york_plus_seven_is_not_athens_between_their_changes_of_the_clock() -> None:
     between = utc(2024, 3, 20, 12)
-    assert SERVERS["NY+7"].wall(between) == datetime(2024, 3, 20, 15)
-    assert SERVERS["Europe/Athens"].wall(between) == datetime(2024, 3, 20, 14)
+    assert SERVERS["NY+7"].wall(between) == wall_time(2024, 3, 20, 15)
+    assert SERVERS["Europe/Athens"].wall(between) == wall_time(2024, 3, 20, 14)
 
 
 def test_an_hour_that_occurs_twice_belongs_to_its_first_occurrence() -> None:
     athens = SERVERS["Europe/Athens"]
     assert athens.wall(utc(2024, 10, 27, 0, 30)) == athens.wall(utc(2024, 10, 27, 1, 30))
-    assert athens.to_utc(datetime(2024, 10, 27, 3, 30)) == utc(2024, 10, 27, 0, 30)
+    assert athens.to_utc(wall_time(2024, 10, 27, 3, 30)) == utc(2024, 10, 27, 0, 30)
 
 
 def test_a_skipped_hour_belongs_to_the_instant_of_the_jump() -> None:
     athens = SERVERS["Europe/Athens"]
     for minute in (0, 30, 59):
-        assert athens.to_utc(datetime(2024, 3, 31, 3, minute)) == utc(2024, 3, 31, 1)
-    assert athens.to_utc(datetime(2024, 3, 31, 4, 10)) == utc(2024, 3, 31, 1, 10)
+        assert athens.to_utc(wall_time(2024, 3, 31, 3, minute)) == utc(2024, 3, 31, 1)
+    assert athens.to_utc(wall_time(2024, 3, 31, 4, 10)) == utc(2024, 3, 31, 1, 10)
 
 
 def test_a_four_hour_candle_stands_on_server_midnight_and_is_five_hours_in_autumn() -> None:
@@ -173,7 +177,7 @@ def test_a_day_of_a_clock_set_back_over_midnight_is_one_day() -> None:
 
 def test_fractions_of_a_second_are_kept_in_wall_times() -> None:
     wall = SERVERS["UTC+2"].wall(utc(2024, 1, 1, 0, 0, 0, 250))
-    assert wall == datetime(2024, 1, 1, 2, 0, 0, 250)
+    assert wall == wall_time(2024, 1, 1, 2, 0, 0, 250)
     assert SERVERS["UTC+2"].to_utc(wall) == utc(2024, 1, 1, 0, 0, 0, 250)
 
 

@@ -510,7 +510,7 @@ def run(program: str, *, pipe_to: str = "", encoding: str = "utf-8") -> tuple[st
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-def test_the_writergoes_on_when_nobody_reads_its_output(tmp_path: Path) -> None:
+def test_the_program_goes_on_when_nobody_reads_its_output(tmp_path: Path) -> None:
     """M16: `python -m app.main_orchestrated | head -1` neither breaks nor loses a line of file."""
     log = tmp_path / "a.log"
     told = tmp_path / "told"

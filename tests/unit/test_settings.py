@@ -85,7 +85,7 @@ KEYS = [
     ("market_data.source", "auto", "simulated", "simulated", "SIMULATED", "fil", "mean 'file'?"),
     ("market_data.path", (), "[a.csv]", (Path("a.csv"),), "a.csv", "a.csv,a.csv", "each entry once"),
     ("market_data.speed", None, "0", 0.0, "0", "-1", "at least 0"),
-    ("market_data.seed", 7, "1", 1, "1", "-1", "at least 0"),
+    ("market_data.seed", 11, "1", 1, "1", "-1", "at least 0"),
     ("market_data.start", None, "2025-01-05T23:00:00+01:00", SUNDAY, "2025-01-05T22:00Z", "x", "a date"),
     ("market_data.until", None, "2025-01-05T22:00Z", SUNDAY, "2025-01-05T22:00Z", "2025-01-05T22:00", "off"),
     ("broker.server_timezone", "UTC", "NY+7", "NY+7", "Europe/Athens", "Europe/Athen", "Europe/Athens'?"),

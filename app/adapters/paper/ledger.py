@@ -207,7 +207,7 @@ class Ledger:
         def average(old: Decimal, new: Decimal) -> Decimal:
             return (old * standing.volume + new * intent.volume) / volume
 
-        fine_point = self._rules[intent.symbol].point.scaleb(0)
+        fine_point = self._rules[intent.symbol].point.scaleb(-_AVERAGE_DIGITS)
         self.positions[standing.ticket] = msgspec.structs.replace(
             standing,
             volume=volume,

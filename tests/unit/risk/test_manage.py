@@ -117,7 +117,7 @@ def test_each_target_closes_its_part_once_and_moves_the_stop_to_break_even(
     )
     assert (plan.targets, plan.targets_hit) == (TARGETS[1:], 1)
     moved = msgspec.structs.replace(plan, stop=Decimal("1.10000"))
-    plan, acts = managed(moved, make_candle(1.1029, high=1.1031))
+    plan, acts = managed(moved, make_candle(1.1029, high=1.1031), stop=None)
     assert acts == (ClosePart(5, Decimal("0.03"), CloseReason.TARGET, 2),)
     assert plan.targets == ()
 

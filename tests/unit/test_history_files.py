@@ -1,0 +1,367 @@
+"""Recorded bars: every spelling that makes sense is read, every bad bar counted, bad files refused."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.adapters.history_files import FileFeed, read_history
+from app.domain.broker_time import ServerTime
+from app.domain.errors import ConfigurationError
+
+UTC_SERVER = ServerTime("UTC")
+MARKET_DATA = Path(__file__).parents[2] / "../shared/market_data"
+FIRST = 1_704_103_200  # 2024-01-01 10:00 UTC
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(text: str, name: str = "bars.csv") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written
+
+
+def refusal(path: Path, server: ServerTime = UTC_SERVER) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        read_history(path, server)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def plain(*rows: str, header: str = "time,open,high,low,close,volume,spread") -> str:
+    return "\n".join((header, *rows)) + "\n"
+
+
+def good(minute: int) -> str:
+    return f"2024-01-01 10:{minute:02},1.1,1.3,1.0,1.2,5,8"
+
+
+def test_a_metatrader_export_is_read(write: Write) -> None:
+    path = write(
+        "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
+        "2024.01.01\t10:00:00\t1.57597\t1.57606\t1.57576\t1.57580\t42\t7\t11\n"
+        "2024.01.01\t10:01:00\t1.57580\t1.57583\t1.57543\t1.57543\t17\t8\t9\n"
+    )
+    history = read_history(path, UTC_SERVER)
+    bars = history.bars
+    assert bars.time.tolist() == [FIRST, FIRST + 60]
+    assert [column[0] for column in bars.columns()] == [1.57597, 1.57606, 1.57576, 1.5758, 42, 11]
+    assert history.timeframe == "1"
+    assert history.bad.total == 0
+
+
+def test_a_metatrader_export_of_days_has_no_time_column(write: Write) -> None:
+    path = write(
+        "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
+        "2024.03.08\t1.1\t1.3\t1.0\t1.2\t42\t0\t11\n"
+        "2024.03.11\t1.1\t1.3\t1.0\t1.2\t42\t0\t11\n"
+        "2024.03.12\t1.1\t1.3\t1.0\t1.2\t42\t0\t11\n"
+    )
+    history = read_history(path, ServerTime("NY+7"))
+    assert history.timeframe == "1440"
+    opened = [datetime.fromtimestamp(second, UTC) for second in history.bars.time.tolist()]
+    assert [(when.day, when.hour) for when in opened] == [(7, 22), (10, 21), (11, 21)]
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "second"),
+    [
+        ("time,open,high,low,close", "2024-01-01T10:00:00", "2024-01-01T10:01:00"),
+        ("Date;O;H;L;C", "2024-01-01 10:00", "2024-01-01 10:01"),
+        ("timestamp\topen\thigh\tlow\tclose", "1704103200", "1704103260"),
+        ("datetime,Open,High,Low,Close", "1704103200000", "1704103260000"),
+        ("Time, Open, High, Low, Close", "1704103200000000", "1704103260000000"),
+        ("time,open,high,low,close", "1704103200000000000", "1704103260000000000"),
+        ("time,open,high,low,close", "2024-01-01T10:00:00Z", "2024-01-01T10:01:00Z"),
+        ("time,open,high,low,close", "2024-01-01 12:00:00+02:00", "2024-01-01 12:01:00+02:00"),
+        ("time,open,high,low,close", "2024/01/01 10:00", "2024/01/01 10:01"),
+        ("DATE,TIME,OPEN,HIGH,LOW,CLOSE", "2024.01.01,10:00", "2024.01.01,10:01"),
+        ("date,time,open,high,low,close", "20240101,10:00:00", "20240101,10:01:00"),
+        ("\ufefftime,open,high,low,close", "2024-01-01 10:00", "2024-01-01 10:01"),
+    ],
+)
+def test_sensible_headers_and_times_are_understood(
+    write: Write, header: str, first: str, second: str
+) -> None:
+    separator = next(s for s in "\t;," if s in header)
+    prices = separator.join(("1.1", "1.3", "1.0", "1.2"))
+    rows = [f"{time.replace(',', separator)}{separator}{prices}" for time in (first, second)]
+    bars = read_history(write(plain(*rows, header=header)), UTC_SERVER).bars
+    assert bars.time.tolist() == [FIRST, FIRST + 60]
+    assert [column[1] for column in bars.columns()] == [1.1, 1.3, 1.0, 1.2, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["volume", "tick_volume", "TickVol", "<TICKVOL>", "vol"])
+def test_volume_goes_by_several_names(write: Write, name: str) -> None:
+    header = f"time,open,high,low,close,{name}"
+    rows = [f"2024-01-01 10:0{m},1.1,1.3,1.0,1.2,7" for m in range(2)]
+    assert read_history(write(plain(*rows, header=header)), UTC_SERVER).bars.volume[0] == 7
+
+
+def test_times_without_an_offset_are_the_servers_and_others_are_not(write: Write) -> None:
+    server = ServerTime("NY+7")
+    naive = [f"2024-01-01 12:0{m},1,1,1,1,0,0" for m in range(2)]
+    aware = [f"2024-01-01 10:0{m}Z,1,1,1,1,0,0" for m in range(2)]
+    for rows in (naive, aware):
+        assert read_history(write(plain(*rows)), server).bars.time[0] == FIRST
+
+
+def test_prices_are_read_to_the_last_digit(write: Write) -> None:
+    rows = [f"2024-01-01 10:0{m},1.10007,1.10009,1.10003,1.10003,0,0" for m in range(2)]
+    bars = read_history(write(plain(*rows)), UTC_SERVER).bars
+    assert (bars.open[0], bars.high[0], bars.low[0]) == (1.10007, 1.10009, 1.10003)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ("2024-01-01 10:02,nan,1.3,1.0,1.2,5,8", "not a finite price"),
+        ("2024-01-01 10:02,1.1,inf,1.0,1.2,5,8", "not a finite price"),
+        ("2024-01-01 10:02,1.1,1.3,1.0,what,5,8", "not a finite price"),
+        ("2024-01-01 10:02,1.1,1.3", "not a finite price"),
+        ("2024-01-01 10:02,1.1,1.3,0,1.2,5,8", "not a positive price"),
+        ("2024-01-01 10:02,1.1,1.3,-1.0,1.2,5,8", "not a positive price"),
+        ("2024-01-01 10:02,1.1,1.0,1.3,1.2,5,8", "high below low"),
+        ("2024-01-01 10:02,1.1,1.3,1.0,1.4,5,8", "open or close outside high and low"),
+        ("2024-01-01 10:02,0.9,1.3,1.0,1.2,5,8", "open or close outside high and low"),
+        ("2024-01-01 10:02,1.1,1.3,1.0,1.2,-1,8", "no volume or spread of 0 or more"),
+        ("2024-01-01 10:02,1.1,1.3,1.0,1.2,5,nan", "no volume or spread of 0 or more"),
+        ("2024-01-01 10:02:30,1.1,1.3,1.0,1.2,5,8", "off the M1 grid"),
+        ("2024-01-01 10:01,1.1,1.3,1.0,1.2,5,8", "duplicate"),
+        ("2024-01-01 09:59,1.1,1.3,1.0,1.2,5,8", "out of order"),
+    ],
+)
+def test_a_bad_bar_is_counted_with_its_line_and_left_out(write: Write, row: str, kind: str) -> None:
+    path = write(plain(good(0), good(1), row, good(3), good(4)))
+    history = read_history(path, UTC_SERVER)
+    assert dict(history.bad.counts) == {kind: 1}
+    assert history.bad.examples[kind] == (4,)
+    assert str(history.bad) == f"1 {kind} (line 4)"
+    assert ((history.bars.time - FIRST) // 60).tolist() == [0, 1, 3, 4]
+
+
+def test_a_bad_bar_hides_no_later_one_and_many_are_summed_up(write: Write) -> None:
+    bad = "2024-01-01 11:00,nan,1.3,1.0,1.2,5,8"
+    path = write(plain(good(0), bad, bad, good(1), bad, bad, good(1), good(2)))
+    history = read_history(path, UTC_SERVER)
+    assert dict(history.bad.counts) == {"not a finite price": 4, "duplicate": 1}
+    assert history.bad.total == 5
+    assert str(history.bad) == ("4 not a finite price (lines 3, 4, 6, …), 1 duplicate (line 8)")
+    assert len(history.bars) == 3
+
+
+def test_blank_lines_are_no_bars_and_keep_line_numbers_right(write: Write) -> None:
+    path = write(plain(good(0), "", good(1), good(1), "", ""))
+    history = read_history(path, UTC_SERVER)
+    assert len(history.bars) == 2
+    assert history.bad.examples == {"duplicate": (5,)}
+
+
+@pytest.mark.parametrize(
+    ("step", "timeframe"),
+    [(60, "1"), (300, "5"), (3600, "60"), (14_400, "240"), (604_800, "10080")],
+)
+def test_the_timeframe_is_the_step_most_bars_take(write: Write, step: int, timeframe: str) -> None:
+    first = 1_704_585_600  # a Sunday
+    times = [first + step * at for at in (0, 1, 2, 5, 6, 9)]
+    path = write(plain(*(f"{time},1,1,1,1,0,0" for time in times)))
+    assert read_history(path, UTC_SERVER).timeframe == timeframe
+
+
+def test_shuffled_bars_do_not_hide_the_timeframe(write: Write) -> None:
+    path = write(plain(good(2), good(5), good(0), good(6), good(1), good(7)))
+    history = read_history(path, UTC_SERVER)
+    assert history.timeframe == "1"
+    assert dict(history.bad.counts) == {"out of order": 2}
+
+
+def parquet(path: Path, **columns: object) -> Path:
+    frame = {"open": [1.1, 1.2], "high": [1.3, 1.3], "low": [1.0, 1.0], "close": [1.2, 1.1]}
+    pd.DataFrame({**columns, **frame}).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Athens", None])
+def test_parquet_is_read_with_and_without_a_zone(tmp_path: Path, zone: str | None) -> None:
+    times = pd.Series(pd.to_datetime([FIRST, FIRST + 60], unit="s", utc=True))
+    times = times.dt.tz_convert(zone) if zone else times.dt.tz_localize(None)
+    path = parquet(tmp_path / "bars.parquet", time=times, volume=[5.5, 6.5])
+    bars = read_history(path, UTC_SERVER).bars
+    assert bars.time.tolist() == [FIRST, FIRST + 60]
+    assert bars.volume.tolist() == [5.5, 6.5]
+
+
+def test_parquet_times_without_a_zone_are_the_servers(tmp_path: Path) -> None:
+    times = pd.to_datetime(["2024-01-01 12:00", "2024-01-01 12:01"])
+    path = parquet(tmp_path / "bars.parquet", time=times)
+    assert read_history(path, ServerTime("UTC+2")).bars.time[0] == FIRST
+
+
+def test_parquet_may_keep_its_times_in_the_index(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "bars.parquet", time=pd.to_datetime([FIRST, FIRST + 60], unit="s"))
+    pd.read_parquet(path).set_index("time").to_parquet(path)
+    assert read_history(path, UTC_SERVER).bars.time.tolist() == [FIRST, FIRST + 60]
+
+
+def test_rows_of_parquet_count_from_one(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "bars.parquet", time=[FIRST, FIRST + 60])
+    frame = pd.read_parquet(path)
+    pd.concat([frame, frame.tail(1)]).to_parquet(path, index=False)
+    assert read_history(path, UTC_SERVER).bad.examples == {"duplicate": (3,)}
+
+
+def test_a_missing_file_is_refused_with_the_nearest_name(write: Write) -> None:
+    path = write(plain(good(0)), "GBPUSD_M1.csv")
+    message = refusal(path.with_name("GBPUSD_M2.csv"))
+    assert "no such file (did you mean 'GBPUSD_M1.csv'?)" in message
+
+
+def test_a_file_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "nowhere" / "bars.csv")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    assert "is a folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty: expected a header and bars"),
+        ("time,open,high,low,close\n", "has no bars"),
+        ("time,open,high,low,close\n\n\n", "has no bars"),
+        (
+            "time,open,hihg,low,close\n1,1,1,1,1\n",
+            ":1: no column 'high': the header has time, open, hihg, low, close "
+            "(did you mean 'hihg'?)",
+        ),
+        (
+            "time|open|high|low|close\n1|1|1|1|1\n",
+            ":1: no column 'time': the header has time|open|high|low|close "
+            "(separators are comma, semicolon, tab)",
+        ),
+        (
+            "2024-01-01 10:00,1.1,1.3,1.0,1.2\n2024-01-01 10:01,1.1,1.3,1.0,1.2\n",
+            ":1: no column 'time'",
+        ),
+        (
+            plain(good(0), "yesterday,1.1,1.3,1.0,1.2,5,8", good(2)),
+            ":3: unreadable time 'yesterday': expected ISO such as 2024-01-31 10:00, or epoch",
+        ),
+        (plain(good(0), ",1.1,1.3,1.0,1.2,5,8"), ":3: unreadable time 'nan'"),
+        (plain("31.01.2024 10:00,1,1,1,1,0,0"), ":2: unreadable time '31.01.2024 10:00'"),
+        (plain("20240131,1,1,1,1,0,0"), ":2: unreadable time '20240131.0'"),
+        (plain("1704103200,1,1,1,1,0,0", "soon,1,1,1,1,0,0"), ":3: unreadable time"),
+        (
+            plain("2024-01-01 10:00Z,1,1,1,1,0,0", good(1)),
+            ":3: unreadable time '2024-01-01 10:01': expected all times with an offset or none",
+        ),
+        (plain(good(0), good(1) + ",9,9"), ":3: 9 fields: expected 7"),
+        (
+            plain("2024-01-01 10:00,1,nan,1,1,0,0", "2024-01-01 10:01,1,0,1,1,0,0"),
+            "no good bar: 1 not a finite price (line 2), 1 not a positive price (line 3)",
+        ),
+        (plain(good(0)), "has one good bar: expected two at least"),
+        (
+            plain("2024-01-01 10:00:00,1,1,1,1,0,0", "2024-01-01 10:01:30,1,1,1,1,0,0"),
+            "bars are 90 seconds apart: expected the length of a timeframe",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(write: Write, text: str, message: str) -> None:
+    assert message in refusal(write(text))
+
+
+def test_decimal_commas_are_no_prices(write: Write) -> None:
+    text = "time;open;high;low;close\n2024-01-01 10:00;1,1;1,3;1,0;1,2\n"
+    assert "no good bar: 1 not a finite price (line 2)" in refusal(write(text))
+
+
+def test_days_that_do_not_stand_on_the_servers_midnight_are_refused(write: Write) -> None:
+    """A day's bar that ends after the server's day would be known before it is over."""
+    rows = [f"2024-01-0{day}T00:00:00Z,1,1,1,1,0,0" for day in (2, 3, 4)]
+    message = refusal(write(plain(*rows)), ServerTime("NY+7"))
+    assert "no good bar: 3 off the D1 grid (lines 2, 3, 4)" in message
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(b"\xff\xfe\x00\x81time")
+    assert "is no text" in refusal(path)
+
+
+def test_text_after_a_readable_header_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(b"time,open,high,low,close\n" + b"x" * 10_000 + b"\xff\xfe\x81\n")
+    assert "is no text" in refusal(path)
+
+
+def test_a_quote_that_never_ends_is_refused(write: Write) -> None:
+    assert "EOF inside string" in refusal(write(plain(good(0), '"2024-01-01 10:01,1,1,1,1')))
+
+
+def test_what_is_called_parquet_and_is_none_is_refused(write: Write) -> None:
+    assert "is no readable Parquet file" in refusal(write("time,open", "bars.parquet"))
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(tmp_path / "bars.parquet", time=[FIRST, FIRST + 60])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "Parquet needs pyarrow: pip install pyarrow" in refusal(path)
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write(plain(good(0), good(1)))
+    monkeypatch.setattr(Path, "open", denied)
+    assert "cannot be read: Permission denied" in refusal(path)
+
+
+def test_a_feed_gives_its_bars_span_and_report(write: Write) -> None:
+    path = write(plain(good(0), good(1), good(2), good(9), good(9)))
+    feed = FileFeed("EURUSD", path, UTC_SERVER)
+    feed.open()
+    assert (feed.timeframe, feed.first, feed.end) == ("1", FIRST, FIRST + 600)
+    assert feed.bars(FIRST + 60, FIRST + 540).time.tolist() == [FIRST + 60, FIRST + 120]
+    assert feed.report() == [
+        "EURUSD: 4 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:09 UTC, "
+        "1 gaps, the longest of 6 bars (bars.csv)",
+        "EURUSD: left out 1 bad bars: 1 duplicate (line 6)",
+    ]
+
+
+@pytest.mark.market_data
+@pytest.mark.parametrize(
+    ("name", "rows", "first", "last"),
+    [
+        ("GBPUSD_M1_201202.csv", 30_117, "2012-02-01T00:00", "2012-03-01T00:00"),
+        ("BTCUSD_M1_202201.parquet", 45_031, "2021-12-31T23:01", "2022-02-01T05:31"),
+    ],
+)
+def test_real_bars_are_read_whole(name: str, rows: int, first: str, last: str) -> None:
+    path = MARKET_DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    history = read_history(path, UTC_SERVER)
+    assert len(history.bars) == rows
+    assert history.timeframe == "1"
+    assert history.bad.total == 0
+    ends = history.bars.time[[0, -1]].astype("datetime64[s]")
+    assert ends.tolist() == np.array([first, last], "datetime64[s]").tolist()

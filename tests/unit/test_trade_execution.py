@@ -1,0 +1,848 @@
+"""The execution service on the real bus, the real paper broker and the real journal."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.adapters.memory_journal import MemoryJournal
+from app.adapters.paper.broker import PaperBroker
+from app.adapters.paper.terms import PaperTerms
+from app.bus import EventBus
+from app.domain.broker_time import ServerTime
+from app.domain.market import Candle, Timeframe
+from app.domain.orders import (
+    BlockReason,
+    CloseReason,
+    Deal,
+    Intent,
+    OrderGone,
+    OrderKind,
+    OrderResult,
+    OrderState,
+)
+from app.domain.rules import (
+    ColumnRef,
+    GuardedExit,
+    RiskRules,
+    Schedule,
+    SessionHandling,
+    Sizing,
+    SizingKind,
+    StopKind,
+    StopRule,
+    StrategyRules,
+    Target,
+    TargetKind,
+    TargetRule,
+)
+from app.domain.signals import Decision, Direction, Signal
+from app.events import (
+    CycleCompletedEvent,
+    EntrySignalEvent,
+    Event,
+    ExitSignalEvent,
+    NewCandleEvent,
+    OrderCancelledEvent,
+    OrderFilledEvent,
+    OrderPlacedEvent,
+    OrderRejectedEvent,
+    PositionAdoptedEvent,
+    PositionClosedEvent,
+    PositionReducedEvent,
+    RestartBudgetSpentEvent,
+    StopMovedEvent,
+    StrategiesEvaluatedEvent,
+    TradingBlockedEvent,
+)
+from app.risk.ids import magic_of
+from app.risk.limits import ApprovedOrder, EntryRules, RiskLimits
+from app.risk.restrictions import Restrictions
+from app.risk.splitting import Split
+from app.services.trade_execution import TradeExecutionService
+
+E = TypeVar("E", bound=Event)
+LONG, SHORT = Direction
+M1, M5 = Timeframe("M1"), Timeframe("M5")
+MONDAY = datetime(2025, 1, 6, 10, tzinfo=UTC)
+ATR = ColumnRef(M1, "atr")
+STOP = StopRule(StopKind.FIXED, 20.0)
+TARGET = TargetRule(TargetKind.FIXED, 40.0)
+TERMS = PaperTerms(spread_points=10.0, slippage_points=0.0, commission_per_lot=Decimal(0))
+
+
+def strategy(
+    name: str = "cross",
+    *,
+    lots: float = 0.1,
+    stop: StopRule | None = STOP,
+    target: TargetRule | None = TARGET,
+    atr_distance: float | None = None,
+    trigger: Timeframe = M1,
+    **rest: Any,
+) -> StrategyRules:
+    atr = ATR if atr_distance is not None else None
+    risk = RiskRules(Sizing(SizingKind.FIXED, lots), stop, target, atr_distance, atr)
+    return StrategyRules(name, "EURUSD", magic_of(name), (trigger,), trigger, risk, **rest)
+
+
+class Desk:
+    """A service on a bus with a broker, driven candle by candle; it keeps every event."""
+
+    def __init__(self, *strategies: StrategyRules, **settings: Any) -> None:
+        self.strategies = {one.name: one for one in strategies or (strategy(),)}
+        self.settings = settings
+        self.journal = settings.pop("journal", None) or MemoryJournal()
+        self.broker = settings.pop("broker", None) or PaperBroker(
+            settings.pop("terms", TERMS), ("EURUSD",)
+        )
+        self.limits: dict[str, Any] = {
+            "daily_loss_limit": Decimal(1000),
+            "max_positions": 10,
+            "max_position_size": Decimal(1),
+            **settings.pop("limits", {}),
+        }
+        self.restrictions = settings.pop("restrictions", Restrictions())
+        self.minute = 0
+        self.events: list[Event] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Replace the service, as a restart does."""
+        self.bus = EventBus(on_error=self.failed)
+        self.bus.subscribe(Event, self.events.append)
+        self.service = TradeExecutionService(
+            self.bus,
+            self.broker,
+            self.journal,
+            strategies=self.strategies,
+            rules=EntryRules(RiskLimits(**self.limits), self.restrictions, ServerTime("UTC")),
+            splits=self.settings.get("splits", {}),
+            base_timeframes={"EURUSD": M1},
+            batch=self.settings.get("batch", False),
+            trade=self.settings.get("trade", True),
+        )
+        for event_type, handler in (
+            (NewCandleEvent, self.service.on_new_candle),
+            (StrategiesEvaluatedEvent, self.service.on_strategies_evaluated),
+            (ExitSignalEvent, self.service.on_exit_signal),
+            (EntrySignalEvent, self.service.on_entry_signal),
+            (CycleCompletedEvent, self.service.on_cycle_completed),
+            (RestartBudgetSpentEvent, self.service.on_restart_budget_spent),
+        ):
+            self.bus.subscribe(event_type, handler)
+        self.service.start(self.now)
+
+    def failed(self, owner: str, event: Event, error: Exception) -> None:
+        raise AssertionError(f"{type(event).__name__} failed: {error!r}")
+
+    @property
+    def now(self) -> datetime:
+        return MONDAY + timedelta(minutes=self.minute)
+
+    def candle(
+        self, close: float = 1.1, *, high: float = 0.0, low: float = 0.0, opened: float = 0.0
+    ) -> Candle:
+        """Let a minute pass, the market open at `opened` and close at `close`."""
+        start = self.now
+        self.minute += 1
+        opened = opened or close
+        made = Candle(
+            "EURUSD", M1, start, self.now, opened, max(high, close, opened),
+            min(low or close, close, opened), close,
+        )  # fmt: skip
+        self.bus.publish(NewCandleEvent(candle=made))
+        self.last = made
+        return made
+
+    def slow_candle(self, close: float = 1.1) -> Candle:
+        """Announce the five minutes that end with the next minute."""
+        ends = self.now + M1.delta
+        made = Candle("EURUSD", M5, ends - M5.delta, ends, close, close, close, close)
+        self.bus.publish(NewCandleEvent(candle=made))
+        return made
+
+    def signal(
+        self, direction: Direction = LONG, name: str = "cross", candle: Candle | None = None
+    ) -> Signal:
+        candle = candle or self.last
+        return Signal(name, "EURUSD", candle.timeframe, direction, candle, (), {ATR: 0.0010})
+
+    def enter(self, *what: Any, late: bool = False, **more: Any) -> None:
+        self.bus.publish(EntrySignalEvent(signal=self.signal(*what, **more), late=late))
+
+    def leave(self, *what: Any, **more: Any) -> None:
+        self.bus.publish(ExitSignalEvent(signal=self.signal(*what, **more)))
+
+    def evaluated(self, name: str = "cross", candle: Candle | None = None) -> None:
+        candle = candle or self.last
+        decision = Decision(
+            candle.close_time, "EURUSD", name, candle.timeframe, candle, False, False, False,
+            False, {}, {},
+        )  # fmt: skip
+        self.bus.publish(
+            StrategiesEvaluatedEvent(
+                symbol="EURUSD", timeframe=candle.timeframe, candle=candle, decisions=(decision,)
+            )
+        )
+
+    def end_cycle(self) -> None:
+        self.bus.publish(CycleCompletedEvent(cycle=1, time=self.now))
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def reasons(self) -> list[BlockReason]:
+        return [event.reason for event in self.of(TradingBlockedEvent)]
+
+    def opened(self, direction: Direction = LONG) -> "Desk":
+        """Open a position at the market of 1.10000."""
+        self.candle()
+        self.enter(direction)
+        self.candle()
+        return self
+
+
+def test_a_signal_becomes_an_order_then_a_position_then_a_profit() -> None:
+    """E7: OrderPlacedEvent, then the fill at the next candle's open, then the target."""
+    desk = Desk().opened()
+    (placed,) = desk.of(OrderPlacedEvent)
+    assert (placed.symbol, placed.intent.volume) == ("EURUSD", Decimal("0.10"))
+    (filled,) = desk.of(OrderFilledEvent)
+    assert (filled.strategy, filled.deal.price) == ("cross", Decimal("1.10010"))
+    desk.candle(1.105)
+    (closed,) = desk.of(PositionClosedEvent)
+    assert (closed.reason, closed.profit) == (CloseReason.TAKE_PROFIT, closed.deal.profit)
+    assert closed.profit == Decimal(40)
+    assert desk.service.metrics() == {
+        "orders_placed": 1, "orders_filled": 1, "orders_rejected": 0, "positions_closed": 1,
+        "entries_blocked": 0, "open_positions": 0, "profit": 40.0,
+    }  # fmt: skip
+
+
+def test_the_profit_of_a_position_counts_the_commission_of_both_its_ends() -> None:
+    desk = Desk(terms=msgspec.structs.replace(TERMS, commission_per_lot=Decimal(10))).opened()
+    desk.candle(1.105)
+    assert [event.profit for event in desk.of(PositionClosedEvent)] == [Decimal(38)]
+
+
+def test_the_story_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk = Desk().opened()
+    desk.enter()
+    desk.enter()
+    desk.leave()
+    desk.candle(1.099)
+    said = [record.getMessage() for record in caplog.records]
+    assert any("Order placed: EURUSD long 0.10 market, stop 1.09810" in line for line in said)
+    assert any("Order filled: EURUSD long 0.10 at 1.10010" in line for line in said)
+    assert sum("Blocked: EURUSD long" in line for line in said) == 1
+    assert any("Position closed: EURUSD long 0.10 at 1.09900, profit -11.00 USD" in line
+               for line in said)  # fmt: skip
+
+
+def test_an_exit_signal_closes_the_positions_of_its_strategy_and_direction() -> None:
+    other = strategy("other")
+    desk = Desk(strategy(), other).opened()
+    desk.enter(LONG, "other")
+    desk.candle()
+    desk.leave(SHORT)
+    desk.leave(LONG)
+    desk.leave(LONG)
+    desk.candle()
+    assert [event.strategy for event in desk.of(PositionClosedEvent)] == ["cross"]
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.SIGNAL]
+    assert desk.service.metrics()["open_positions"] == 1
+
+
+def test_one_position_per_strategy_and_direction() -> None:
+    """E8: every refusal is a TradingBlockedEvent with its reason."""
+    desk = Desk()
+    desk.candle()
+    desk.enter()
+    desk.enter(candle=desk.last)
+    desk.candle()
+    desk.enter()
+    desk.enter(SHORT)
+    assert desk.reasons() == [BlockReason.POSITION_OPEN, BlockReason.POSITION_OPEN]
+    blocked = desk.of(TradingBlockedEvent)[0]
+    assert (blocked.symbol, blocked.strategy, blocked.direction) == ("EURUSD", "cross", LONG)
+    assert len(desk.of(OrderPlacedEvent)) == 2
+
+
+def test_twenty_signals_and_one_slot_make_one_order() -> None:
+    """I15, C28: what was sent counts before the broker has filled it."""
+    many = [strategy(f"s{at}", lots=0.01) for at in range(20)]
+    desk = Desk(*many, limits={"max_positions": 1})
+    desk.candle()
+    for one in many:
+        desk.enter(LONG, one.name)
+    assert len(desk.of(OrderPlacedEvent)) == 1
+    assert desk.reasons() == [BlockReason.MAX_POSITIONS] * 19
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(Direction), st.integers(0, 3)), max_size=25
+    ),
+    st.integers(1, 4),
+)
+def test_no_interleaving_exceeds_the_limits(
+    steps: list[tuple[int, Direction, int]], slots: int
+) -> None:
+    """I9, I15: positions and orders stay within the limit, closes within what was opened."""
+    many = [strategy(f"s{at}", lots=0.02) for at in range(5)]
+    desk = Desk(*many, limits={"max_positions": slots, "positions_per_direction": 2})
+    desk.candle()
+    for which, direction, then in steps:
+        desk.enter(direction, f"s{which}")
+        if then == 1:
+            desk.candle()
+        elif then == 2:
+            desk.leave(direction, f"s{which}")
+        elif then == 3:
+            desk.candle(1.1 + 0.003 * direction.sign)
+        assert len(desk.broker.positions()) + len(desk.broker.orders()) <= slots
+    desk.candle()
+    assert desk.service.metrics()["open_positions"] == len(desk.broker.positions())
+    volumes = {event.deal.position: event.deal.volume for event in desk.of(OrderFilledEvent)}
+    for event in desk.of(PositionClosedEvent):
+        assert event.deal.volume == volumes[event.deal.position]
+
+
+def test_the_same_signal_is_never_sent_twice() -> None:
+    """I6, I8: delivered again after a restart, it is refused as done."""
+    desk = Desk()
+    desk.candle()
+    first = desk.last
+    desk.enter()
+    desk.candle()
+    desk.leave()
+    desk.candle()
+    desk.connect()
+    desk.enter(candle=first)
+    assert desk.reasons() == [BlockReason.ALREADY_DONE]
+    assert len(desk.of(OrderPlacedEvent)) == 2
+
+
+def test_late_candles_and_reduce_only_open_nothing_but_close() -> None:
+    """I10: exits pass while entries are blocked."""
+    desk = Desk().opened()
+    desk.enter(SHORT, late=True)
+    desk.bus.publish(RestartBudgetSpentEvent(service="x", restarts=5))
+    desk.enter(SHORT)
+    assert desk.reasons() == [BlockReason.LATE_CANDLE, BlockReason.REDUCE_ONLY]
+    desk.leave()
+    desk.candle()
+    assert len(desk.of(PositionClosedEvent)) == 1
+
+
+def test_the_size_of_a_position_is_limited() -> None:
+    """C29."""
+    desk = Desk(strategy(lots=1.5))
+    desk.candle()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.MAX_POSITION_SIZE]
+
+
+def test_the_days_loss_blocks_until_the_brokers_next_day() -> None:
+    """C27, I13: a sum over the ledger, so a restart does not forget it; deposits do not count."""
+    desk = Desk(strategy(lots=1.0), limits={"daily_loss_limit": Decimal(250)})
+    desk.opened()
+    desk.candle(1.0975)
+    assert [event.profit for event in desk.of(PositionClosedEvent)] == [Decimal(-260)]
+    desk.enter()
+    desk.connect()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.DAILY_LOSS_LIMIT] * 2
+    desk.minute = 24 * 60
+    desk.candle(1.0975)
+    desk.enter()
+    assert len(desk.reasons()) == 2
+    assert len(desk.of(OrderPlacedEvent)) == 2
+
+
+def test_an_entry_whose_stop_would_break_the_days_limit_is_denied() -> None:
+    """I15: what is open counts as if it were stopped out."""
+    desk = Desk(limits={"daily_loss_limit": Decimal(30), "positions_per_direction": 2}).opened()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.LOSS_AT_RISK]
+
+
+def test_without_a_price_nothing_is_sent() -> None:
+    desk = Desk()
+    candle = Candle("EURUSD", M1, MONDAY - M1.delta, MONDAY, 1.1, 1.1, 1.1, 1.1)
+    desk.service._seen.clear()
+    desk.enter(candle=candle)
+    assert desk.reasons() == [BlockReason.NO_QUOTE]
+
+
+def test_a_signal_that_cannot_be_planned_is_blocked() -> None:
+    desk = Desk(strategy(lots=0.001))
+    desk.candle()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.VOLUME_BELOW_MINIMUM]
+
+
+def test_monitor_mode_answers_every_signal_and_sends_nothing() -> None:
+    """C12, P18, I18: nothing reaches the broker."""
+    desk = Desk(trade=False)
+    desk.candle()
+    desk.enter()
+    desk.leave()
+    desk.candle()
+    assert desk.reasons() == [BlockReason.MONITOR_MODE] * 2
+    assert desk.of(OrderPlacedEvent) == []
+    assert desk.broker.orders() == desk.broker.positions() == []
+
+
+def test_a_slow_signal_waits_for_the_fast_candle_that_closed_with_it() -> None:
+    """No order is filled at a price from before the decision."""
+    slow = strategy("slow", trigger=M5)
+    desk = Desk(slow)
+    desk.candle(1.09)
+    candle = desk.slow_candle()
+    desk.enter(LONG, "slow", candle)
+    assert desk.of(OrderPlacedEvent) == []
+    desk.candle(1.1, opened=1.09)
+    (placed,) = desk.of(OrderPlacedEvent)
+    assert placed.intent.stop_loss == Decimal("1.09810")
+    assert desk.of(OrderFilledEvent) == []
+    desk.candle(1.1)
+    (filled,) = desk.of(OrderFilledEvent)
+    assert filled.deal.time == candle.close_time
+
+
+def test_a_slow_signal_whose_fast_candle_never_came_is_acted_on_as_the_cycle_ends() -> None:
+    desk = Desk(strategy("slow", trigger=M5))
+    desk.candle()
+    desk.enter(LONG, "slow", desk.slow_candle())
+    desk.end_cycle()
+    assert len(desk.of(OrderPlacedEvent)) == 1
+
+
+def test_a_waiting_signal_is_not_mixed_up_with_a_later_one() -> None:
+    desk = Desk(strategy("slow", trigger=M5))
+    desk.candle()
+    later = Candle("EURUSD", M5, desk.now, desk.now + M5.delta, 1.1, 1.1, 1.1, 1.1)
+    desk.enter(LONG, "slow", later)
+    desk.candle()
+    assert desk.of(OrderPlacedEvent) == []
+
+
+def test_batch_mode_acts_at_the_end_of_the_cycle_exits_first_then_in_order() -> None:
+    """C13."""
+    desk = Desk(strategy("first"), strategy("second"), batch=True)
+    desk.candle()
+    desk.enter(LONG, "first")
+    desk.end_cycle()
+    desk.candle()
+    desk.enter(SHORT, "second")
+    desk.enter(SHORT, "first")
+    desk.leave(LONG, "first")
+    assert len(desk.of(OrderPlacedEvent)) == 1
+    desk.end_cycle()
+    intents = [event.intent for event in desk.of(OrderPlacedEvent)][1:]
+    assert [(intent.action, intent.strategy) for intent in intents] == [
+        ("exit", "first"), ("entry", "first"), ("entry", "second"),
+    ]  # fmt: skip
+
+
+def test_a_trailing_stop_moves_and_closes() -> None:
+    trail = StopRule(StopKind.TRAILING, trail_step=10.0, cap=20.0)
+    desk = Desk(strategy(stop=trail, target=None)).opened()
+    desk.candle(1.1030)
+    desk.evaluated()
+    (moved,) = desk.of(StopMovedEvent)
+    assert (moved.old_stop, moved.new_stop) == (Decimal("1.09810"), Decimal("1.10200"))
+    assert desk.broker.positions()[0].stop_loss == moved.new_stop
+    desk.candle(1.1025)
+    desk.evaluated()
+    desk.candle(1.1015)
+    (closed,) = desk.of(PositionClosedEvent)
+    assert (closed.reason, len(desk.of(StopMovedEvent))) == (CloseReason.STOP_LOSS, 1)
+
+
+MULTI = TargetRule(
+    TargetKind.MULTI,
+    targets=(Target(0.1, 50.0, move_stop=True), Target(0.2, 30.0), Target(0.3, 20.0)),
+)
+
+
+def test_targets_close_their_parts_and_the_last_takes_the_rest() -> None:
+    desk = Desk(strategy(target=MULTI)).opened()
+    for close in (1.1015, 1.1015, 1.1025, 1.1025, 1.1040):
+        desk.candle(close)
+        desk.evaluated()
+    parts = [(event.deal.volume, event.remaining) for event in desk.of(PositionReducedEvent)]
+    assert parts == [
+        (Decimal("0.05"), Decimal("0.05")), (Decimal("0.03"), Decimal("0.02")),
+    ]  # fmt: skip
+    assert {event.deal.reason for event in desk.of(PositionReducedEvent)} == {CloseReason.TARGET}
+    (closed,) = desk.of(PositionClosedEvent)
+    assert (closed.reason, closed.deal.volume) == (CloseReason.TAKE_PROFIT, Decimal("0.02"))
+    assert closed.profit == sum(deal.profit for deal in desk.broker.deals(MONDAY))
+    assert [event.new_stop for event in desk.of(StopMovedEvent)] == [Decimal("1.10010")]
+
+
+def test_a_position_is_closed_after_its_longest_duration() -> None:
+    patient = GuardedExit(min_duration=timedelta(minutes=3), max_duration=timedelta(minutes=5))
+    desk = Desk(strategy(long_exit=patient)).opened()
+    desk.leave()
+    for _ in range(5):
+        desk.candle()
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.MAX_DURATION]
+    assert desk.of(PositionClosedEvent)[0].deal.time == MONDAY + timedelta(minutes=6)
+
+
+@pytest.mark.parametrize("handling", SessionHandling)
+def test_what_the_end_of_the_session_does_to_a_position(handling: SessionHandling) -> None:
+    hours = Schedule(hours=((time(9), time(10, 5)),), session_handling=handling)
+    desk = Desk(strategy(schedule=hours)).opened()
+    for _ in range(6):
+        desk.candle()
+    closed, reduced = desk.of(PositionClosedEvent), desk.of(PositionReducedEvent)
+    if handling is SessionHandling.CLOSE_ALL:
+        assert [event.reason for event in closed] == [CloseReason.SESSION_END]
+    elif handling is SessionHandling.PARTIAL_CLOSE:
+        assert [event.remaining for event in reduced] == [Decimal("0.05")]
+    assert (len(closed), len(reduced)) == {
+        SessionHandling.CLOSE_ALL: (1, 0), SessionHandling.HOLD: (0, 0),
+        SessionHandling.PARTIAL_CLOSE: (0, 1),
+    }[handling]  # fmt: skip
+    desk.enter(SHORT)
+    assert desk.reasons() == [BlockReason.OUTSIDE_SCHEDULE]
+
+
+def test_a_daily_account_is_flat_before_the_market_closes() -> None:
+    night = Restrictions(close_time=time(10, 10), close_margin=timedelta(minutes=5), flatten=True)
+    desk = Desk(restrictions=night).opened()
+    for _ in range(4):
+        desk.candle()
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.MARKET_CLOSE]
+    desk.enter()
+    assert desk.reasons() == [BlockReason.MARKET_CLOSING]
+
+
+def waiting(**changes: Any) -> Desk:
+    """Return a desk whose strategy has placed a limit order ten pips below the market."""
+    desk = Desk(strategy(atr_distance=1.0, **changes))
+    desk.candle()
+    desk.enter()
+    return desk
+
+
+def test_a_limit_entry_waits_counts_and_fills() -> None:
+    desk = waiting()
+    (placed,) = desk.of(OrderPlacedEvent)
+    assert (placed.intent.kind, placed.intent.price) == (OrderKind.LIMIT, Decimal("1.09900"))
+    desk.enter()
+    assert desk.reasons() == [BlockReason.POSITION_OPEN]
+    desk.candle(1.0995)
+    assert desk.of(OrderFilledEvent) == []
+    desk.candle(1.0995, low=1.0988)
+    assert [event.deal.price for event in desk.of(OrderFilledEvent)] == [Decimal("1.09900")]
+
+
+def test_an_exit_signal_withdraws_entries_that_wait() -> None:
+    desk = waiting()
+    desk.leave(SHORT)
+    assert len(desk.broker.orders()) == 1
+    desk.leave(LONG)
+    desk.leave(LONG)
+    assert desk.broker.orders() == []
+    desk.candle()
+    assert len(desk.of(OrderCancelledEvent)) == 1
+    desk.enter()
+    assert len(desk.of(OrderPlacedEvent)) == 2
+
+
+@pytest.mark.parametrize("why", ["day", "schedule", "reduce_only"])
+def test_an_entry_that_waits_is_withdrawn_when_it_would_be_refused(why: str) -> None:
+    hours = Schedule(hours=((time(9), time(10, 3)),)) if why == "schedule" else None
+    desk = waiting(schedule=hours)
+    desk.candle()
+    assert len(desk.broker.orders()) == 1
+    if why == "day":
+        desk.minute = 24 * 60
+    elif why == "reduce_only":
+        desk.service.reduce_only = True
+    desk.candle()
+    assert desk.broker.orders() == []
+
+
+def split_desk() -> Desk:
+    desk = Desk(strategy(lots=0.3), splits={"EURUSD": Split(3, spacing_percent=0.1)})
+    return desk.opened()
+
+
+def test_a_split_entry_counts_once_and_its_legs_are_positions() -> None:
+    desk = split_desk()
+    assert len(desk.of(OrderPlacedEvent)) == 3
+    groups = {event.intent.group for event in desk.of(OrderPlacedEvent)}
+    assert len(groups) == 1
+    desk.enter()
+    assert desk.reasons() == [BlockReason.POSITION_OPEN]
+    desk.candle(1.0988)
+    assert len(desk.of(OrderFilledEvent)) == 2
+    assert desk.service._trades.entries("cross", LONG) == 1
+
+
+def test_a_closed_position_of_a_group_withdraws_the_rest_of_it() -> None:
+    desk = split_desk()
+    desk.candle(1.1045)
+    assert len(desk.of(PositionClosedEvent)) == 1
+    desk.candle()
+    assert len(desk.of(OrderCancelledEvent)) == 2
+    assert desk.broker.orders() == []
+
+
+def test_what_happens_to_the_account_s_netting_position_is_understood() -> None:
+    """An opposite entry closes what stands against it; nothing stays on its way for ever."""
+    desk = Desk(
+        strategy(), strategy("other"), terms=msgspec.structs.replace(TERMS, hedging=False)
+    ).opened()
+    desk.enter(SHORT, "other")
+    desk.candle()
+    assert desk.broker.positions() == []
+    assert len(desk.of(PositionClosedEvent)) == 1
+    desk.enter(LONG, "other")
+    desk.candle()
+    desk.enter(LONG, "cross")
+    desk.candle()
+    assert [held.volume for held in desk.broker.positions()] == [Decimal("0.20")]
+    assert desk.reasons() == []
+    assert desk.service.metrics()["open_positions"] == 1
+
+
+def test_an_order_the_account_cannot_carry_is_rejected_with_no_money() -> None:
+    desk = Desk(terms=msgspec.structs.replace(TERMS, balance=Decimal(50)))
+    desk.candle()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.NO_MONEY]
+    (rejected,) = desk.of(OrderRejectedEvent)
+    assert rejected.reason.startswith("no money")
+    assert desk.service.metrics()["orders_rejected"] == 1
+
+
+def test_a_restarted_service_goes_on_with_its_positions_and_orders() -> None:
+    """P5, P13: plans come back from the journal, orders from the broker."""
+    desk = Desk(strategy(target=MULTI), strategy("limit", atr_distance=1.0)).opened()
+    desk.enter(LONG, "limit")
+    desk.candle(1.1015)
+    desk.evaluated()
+    before = desk.journal.plan(desk.broker.positions()[0].ticket)
+    desk.connect()
+    (again,) = desk.of(PositionAdoptedEvent)
+    assert again.strategy == "cross"
+    assert desk.service._plans[again.position.ticket] == msgspec.structs.replace(
+        before, closing=Decimal(0)
+    )
+    desk.enter(LONG, "limit")
+    assert desk.reasons() == [BlockReason.POSITION_OPEN]
+    desk.candle(1.1015)
+    assert [event.remaining for event in desk.of(PositionReducedEvent)] == [Decimal("0.05")]
+
+
+def test_a_position_without_a_plan_is_adopted_by_its_magic() -> None:
+    desk = Desk().opened()
+    desk.journal = MemoryJournal()
+    desk.connect()
+    assert [event.strategy for event in desk.of(PositionAdoptedEvent)] == ["cross"]
+    desk.candle(1.105)
+    (closed,) = desk.of(PositionClosedEvent)
+    assert closed.profit == Decimal(40)
+
+
+def test_a_stranger_s_position_is_reported_and_left_alone() -> None:
+    """I4: what we do not know is said, not managed; it still counts."""
+    desk = Desk(strategy(), strategy("limit", atr_distance=1.0)).opened()
+    desk.enter(LONG, "limit")
+    desk.strategies = {"mine": strategy("mine")}
+    desk.limits["max_positions"] = 2
+    desk.journal = MemoryJournal()
+    desk.connect()
+    assert [event.strategy for event in desk.of(PositionAdoptedEvent)] == [""]
+    desk.enter(LONG, "mine")
+    assert desk.reasons() == [BlockReason.MAX_POSITIONS]
+    desk.candle(1.1, low=1.0989)
+    assert len(desk.of(OrderFilledEvent)) == 1
+    desk.candle(1.105)
+    assert desk.of(PositionClosedEvent) == []
+
+
+def test_what_happened_while_the_service_was_away_is_taken_in_at_start() -> None:
+    """I3: the journal's positions end as the broker's ledger says."""
+    desk = Desk(strategy(target=MULTI)).opened()
+    desk.candle(1.1015)
+    desk.evaluated()
+    for close in (1.1015, 1.1050):
+        start, desk.minute = desk.now, desk.minute + 1
+        desk.broker.on_candle(Candle("EURUSD", M1, start, desk.now, close, close, close, close))
+    desk.connect()
+    assert len(desk.of(PositionReducedEvent)) == 1
+    (closed,) = desk.of(PositionClosedEvent)
+    assert closed.profit == sum(deal.profit for deal in desk.broker.deals(MONDAY))
+    assert desk.service.metrics()["open_positions"] == 0
+
+
+class StubbornBroker(PaperBroker):
+    """A paper broker that answers what it is told to, once each, before it obeys again."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMS, ("EURUSD",))
+        self.answers: list[OrderResult] = []
+        self.report: list[Deal | OrderGone] = []
+        self.sent: list[Intent] = []
+
+    def _or(self, do: Callable[[], OrderResult]) -> OrderResult:
+        return self.answers.pop(0) if self.answers else do()
+
+    def submit(self, order: ApprovedOrder) -> OrderResult:
+        self.sent.append(order.intent)
+        return self._or(lambda: PaperBroker.submit(self, order))
+
+    def modify(
+        self, ticket: int, *, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> OrderResult:
+        return self._or(
+            lambda: PaperBroker.modify(self, ticket, stop_loss=stop_loss, take_profit=take_profit)
+        )
+
+    def cancel(self, ticket: int) -> OrderResult:
+        return self._or(lambda: PaperBroker.cancel(self, ticket))
+
+    def on_candle(self, candle: Candle) -> Sequence[Deal | OrderGone]:
+        told, self.report = self.report, []
+        return [*told, *super().on_candle(candle)]
+
+
+REFUSED = OrderResult(OrderState.REJECTED, reason="market closed")
+UNKNOWN = OrderResult(OrderState.UNKNOWN, reason="timeout")
+
+
+def test_an_exit_that_is_refused_is_asked_for_on_every_candle_until_it_is_taken() -> None:
+    """An exit beats everything: it is never given up."""
+    broker = StubbornBroker()
+    desk = Desk(broker=broker).opened()
+    broker.answers = [REFUSED, REFUSED]
+    desk.leave()
+    desk.candle()
+    desk.candle()
+    desk.candle()
+    assert len(broker.sent) == 4
+    assert len({intent.client_id for intent in broker.sent}) == 4
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.SIGNAL]
+    assert len(desk.of(OrderRejectedEvent)) == 2
+
+
+def test_a_part_that_was_refused_is_asked_for_again_as_that_part() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(target=MULTI), broker=broker).opened()
+    desk.candle(1.1015)
+    broker.answers = [REFUSED]
+    desk.evaluated()
+    desk.candle(1.1015)
+    desk.candle(1.1015)
+    assert [event.remaining for event in desk.of(PositionReducedEvent)] == [Decimal("0.05")]
+
+
+def test_an_exit_that_was_lost_is_asked_for_again() -> None:
+    broker = StubbornBroker()
+    desk = Desk(broker=broker).opened()
+    broker.answers = [OrderResult(OrderState.PLACED, 99)]
+    desk.leave()
+    lost = broker.sent[-1]
+    broker.report = [OrderGone(99, lost.client_id, "EURUSD", "expired")]
+    desk.candle()
+    desk.candle()
+    assert len(desk.of(OrderCancelledEvent)) == 1
+    assert len(desk.of(PositionClosedEvent)) == 1
+
+
+def test_an_entry_of_unknown_fate_is_never_sent_again_and_counts() -> None:
+    """I6, I15: it may have been executed."""
+    broker = StubbornBroker()
+    desk = Desk(broker=broker, limits={"positions_per_direction": 5, "max_positions": 1})
+    desk.candle()
+    broker.answers = [UNKNOWN]
+    desk.enter()
+    assert desk.of(OrderPlacedEvent) == []
+    desk.candle()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.MAX_POSITIONS]
+    assert len(broker.sent) == 1
+
+
+def test_a_refused_first_leg_stops_the_others() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(lots=0.3), broker=broker, splits={"EURUSD": Split(3)})
+    desk.candle()
+    broker.answers = [REFUSED]
+    desk.enter()
+    assert len(broker.sent) == 1
+    assert desk.reasons() == [BlockReason.BROKER_REFUSED]
+
+
+def test_a_first_leg_that_is_not_filled_withdraws_the_others() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(lots=0.3), broker=broker, splits={"EURUSD": Split(3)})
+    desk.candle()
+    broker.answers = [OrderResult(OrderState.PLACED, 50)]
+    desk.enter()
+    broker.report = [OrderGone(50, broker.sent[0].client_id, "EURUSD", "off quotes")]
+    desk.candle()
+    assert broker.orders() == []
+
+
+def test_a_withdrawal_that_is_refused_is_tried_again() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(atr_distance=1.0), broker=broker)
+    desk.candle()
+    desk.enter()
+    broker.answers = [REFUSED]
+    desk.leave()
+    assert len(broker.orders()) == 1
+    desk.leave()
+    assert broker.orders() == []
+
+
+def test_a_stop_the_broker_would_not_move_is_moved_later() -> None:
+    broker = StubbornBroker()
+    desk = Desk(
+        strategy(stop=StopRule(StopKind.TRAILING, trail_step=10.0), target=None), broker=broker
+    ).opened()
+    desk.candle(1.1030)
+    broker.answers = [UNKNOWN]
+    desk.evaluated()
+    assert desk.of(StopMovedEvent) == []
+    desk.candle(1.1030)
+    desk.evaluated()
+    assert len(desk.of(StopMovedEvent)) == 1
+
+
+def test_each_deal_counts_once() -> None:
+    """I3: told twice, a fill opens once and a close closes once."""
+    broker = StubbornBroker()
+    desk = Desk(broker=broker).opened()
+    broker.report = [event.deal for event in desk.of(OrderFilledEvent)]
+    desk.candle(1.105)
+    broker.report = [event.deal for event in desk.of(PositionClosedEvent)]
+    desk.candle(1.105)
+    assert len(desk.of(OrderFilledEvent)) == len(desk.of(PositionClosedEvent)) == 1
+
+
+def test_only_candles_of_the_fastest_timeframe_reach_the_broker() -> None:
+    desk = Desk()
+    desk.slow_candle()
+    assert desk.broker.quote("EURUSD") is None
+    desk.candle()
+    assert desk.broker.quote("EURUSD") is not None
+    assert desk.service.handled == 1
