@@ -5,6 +5,7 @@ with it, reported and left out.
 """
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -165,13 +166,15 @@ def _read_text(path: Path) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - only file runs pay for it
 
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open("rb") as file:
+            utf16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+        encoding = "utf-16" if utf16 else "utf-8-sig"
+        with path.open(encoding=encoding) as file:
             header = file.readline()
-        separator = max(_SEPARATORS, key=header.count)
         return pd.read_csv(
             path,
-            sep=separator,
-            encoding="utf-8-sig",
+            sep=max(_SEPARATORS, key=header.count),
+            encoding=encoding,
             float_precision="round_trip",
             skip_blank_lines=False,
             skipinitialspace=True,

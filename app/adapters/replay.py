@@ -148,7 +148,11 @@ class ReplaySource:
 
     def next_close(self, after: datetime) -> datetime | None:
         """Return when the next candle of any series closes; ``None`` when none will."""
-        soonest = min([series.next_close(after) for series in self._series.values()])
+        soonest = _NEVER
+        for series in self._series.values():
+            closes = series.next_close(after)
+            if closes < soonest:  # noqa: PLR1730 - asked once a candle, and min() takes twice as long
+                soonest = closes
         return None if soonest is _NEVER else soonest
 
     def report(self) -> list[str]:

@@ -77,7 +77,7 @@ _INSTRUMENTS = {
     "USDJPY": Instrument(150.0, 3, 1.1e-4, 10),
     "XAUUSD": Instrument(2650.0, 2, 1.6e-4, 25),
     "XAGUSD": Instrument(30.0, 3, 2.5e-4, 25),
-    "BTCUSD": Instrument(60_000.0, 2, 5.0e-4, 1500, weekends=True),
+    "BTCUSD": Instrument(60_000.0, 2, 5.0e-4, 1000, weekends=True),
     "ETHUSD": Instrument(3000.0, 2, 6.0e-4, 150, weekends=True),
 }
 _CRYPTO = ("BTC", "ETH", "LTC", "XRP", "SOL", "ADA", "DOGE", "BNB")

@@ -112,10 +112,8 @@ def _better_stop(
     plan: PositionPlan, price: float, levels: Levels, strategy: StrategyRules, rules: SymbolRules
 ) -> Decimal | None:
     """Return where the stop should go; ``None`` when it should not move."""
-    sign = plan.direction.sign
-    nearest = rules.price(price) - sign * max(rules.stops_level, 1) * rules.point
-    wanted = [plan.entry] if plan.break_even else []
     rule = strategy.risk.stop
+    trailed = None
     if rule is not None:
         trailed = trailed_stop(
             rule,
@@ -126,9 +124,14 @@ def _better_stop(
             levels=levels,
             rules=rules,
         )
-        if trailed is not None:
-            follows = rule.kind is StopKind.INDICATOR
-            wanted.append(trailed if follows else sign * min(sign * trailed, sign * nearest))
+    if trailed is None and not plan.break_even:
+        return None
+    sign = plan.direction.sign
+    nearest = rules.price(price) - sign * max(rules.stops_level, 1) * rules.point
+    wanted = [plan.entry] if plan.break_even else []
+    if rule is not None and trailed is not None:
+        follows = rule.kind is StopKind.INDICATOR
+        wanted.append(trailed if follows else sign * min(sign * trailed, sign * nearest))
     stops = [
         stop
         for stop in wanted

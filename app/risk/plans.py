@@ -19,7 +19,7 @@ from app.risk.ids import client_id, client_id_in
 from app.risk.limits import EntryRules
 from app.risk.schedule import next_end
 from app.risk.sizing import part_volumes
-from app.risk.stops import percent_away
+from app.risk.stops import target_prices
 
 _NOTHING = Decimal(0)
 
@@ -131,7 +131,7 @@ def opened(
     )
     return msgspec.structs.replace(
         plan,
-        targets=planned_targets(plan, strategy, rules),
+        targets=planned_targets(plan, strategy, rules, intent.targets),
         due=next_deadline(plan, strategy, rules, house, opened_at),
     )
 
@@ -170,7 +170,7 @@ def adopted(
     )
     return msgspec.structs.replace(
         plan,
-        targets=planned_targets(plan, strategy, rules),
+        targets=planned_targets(plan, strategy, rules, intent.targets if intent else ()),
         due=next_deadline(plan, strategy, rules, house, plan.opened_at),
     )
 
@@ -206,20 +206,23 @@ def reduced(plan: PositionPlan, deal: Deal, *, ours: bool) -> PositionPlan:
 
 
 def planned_targets(
-    plan: PositionPlan, strategy: StrategyRules, rules: SymbolRules
+    plan: PositionPlan,
+    strategy: StrategyRules,
+    rules: SymbolRules,
+    prices: Sequence[Decimal] = (),
 ) -> tuple[PlannedTarget, ...]:
-    """Return the targets before the last; the last takes the rest and is the take profit."""
+    """Return the targets before the last; the last takes the rest and is the take profit.
+
+    They stand at the `prices` the order announced, else where the entry price puts them.
+    """
     rule = strategy.risk.target
     if rule is None or rule.kind is not TargetKind.MULTI:
         return ()
+    prices = prices or target_prices(rule, plan.direction, plan.entry, {}, rules)
     volumes = part_volumes(plan.opened, [target.percent for target in rule.targets], rules)
     return tuple(
-        PlannedTarget(
-            percent_away(target.distance_percent, plan.direction, plan.entry, rules),
-            volume,
-            target.move_stop,
-        )
-        for target, volume in zip(rule.targets[:-1], volumes, strict=False)
+        PlannedTarget(price, volume, target.move_stop)
+        for price, volume, target in zip(prices[:-1], volumes, rule.targets, strict=False)
     )
 
 

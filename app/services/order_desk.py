@@ -64,16 +64,20 @@ class OrderDesk:
     def close(
         self, plan: PositionPlan, candle: Candle, volume: Decimal, reason: CloseReason, leg: int = 0
     ) -> None:
-        """Close `volume` lots of a position, or ask for it again on the next candle."""
+        """Close `volume` lots of a position, or ask for it again on the next candle.
+
+        An exit admitted before a crash may never have left: if the position is still open by then,
+        closing all of it is asked for again, closing a part is not.
+        """
         if min(volume, plan.free) <= 0:
             return
         intent = exit_intent(
             plan, self.account, volume=volume, reason=reason, candle_time=candle.time, leg=leg
         )
         result = self.submit(approve_exit(intent))
-        if result is None:
+        if result is None and volume < plan.free:
             return
-        if result.state is OrderState.REJECTED:
+        if result is None or result.state is OrderState.REJECTED:
             self.close_again(plan, intent, candle.close_time)
         else:
             closing = plan.closing + intent.volume

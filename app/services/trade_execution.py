@@ -128,6 +128,10 @@ class TradeExecutionService(Service):
         """Take over what the broker holds, unless nothing is traded."""
         account = self._broker.account()
         self._desk.account, self._reports.currency = account.login, account.currency
+        for symbol in self._base:
+            quote = self._broker.quote(symbol)
+            if quote is not None:
+                self._seen[symbol] = quote.time
         if self._trade:
             self._reports.take_over(now)
 
@@ -284,20 +288,25 @@ class TradeExecutionService(Service):
         return True
 
     def _withdraw_stale(self, candle: Candle) -> None:
-        """Withdraw pending entries that would be refused now, or whose broker's day is over."""
-        at, symbol = candle.close_time, candle.symbol
-        day = self._rules.server_time.day
+        """Withdraw pending entries that would not be made any more."""
         for entry in list(self._sent.values()):
-            if entry.intent.symbol != symbol or not entry.waits:
-                continue
-            strategy = self._strategies.get(entry.intent.strategy)
-            moment = Moment(at, late=False, reduce_only=self.reduce_only, open_entries=0)
-            if day(entry.sent_at) != day(at):
-                self._desk.withdraw(entry, "its day is over")
-            elif strategy is not None:
-                refusal = refuse_moment(strategy, moment, self._broker.rules(symbol), self._rules)
-                if refusal is not None:
-                    self._desk.withdraw(entry, f"{refusal.reason}: {refusal.detail}")
+            if entry.waits and entry.intent.symbol == candle.symbol:
+                why = self._stale(entry, candle.close_time)
+                if why:
+                    self._desk.withdraw(entry, why)
+
+    def _stale(self, entry: SentEntry, at: datetime) -> str:
+        """Say why an entry that waits would not be made at `at`; empty while it would."""
+        day = self._rules.server_time.day
+        if day(entry.sent_at) != day(at):
+            return "its day at the broker is over"
+        strategy = self._strategies.get(entry.intent.strategy)
+        if strategy is None:
+            return "its strategy is gone"
+        moment = Moment(at, late=False, reduce_only=self.reduce_only, open_entries=0)
+        symbol = self._broker.rules(entry.intent.symbol)
+        refusal = refuse_moment(strategy, moment, symbol, self._rules)
+        return "" if refusal is None else f"{refusal.reason}: {refusal.detail}"
 
     def _block(self, signal: Signal, refusal: Refusal) -> None:
         """Say why a signal is not acted on: loudly once per strategy and reason, then quietly."""

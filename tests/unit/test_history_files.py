@@ -1,4 +1,4 @@
-"""Recorded bars: every spelling that makes sense is read, every bad bar counted, bad files refused."""
+"""Recorded bars: sensible spellings are read, bad bars counted, bad files refused."""
 
 import sys
 from collections.abc import Callable
@@ -107,6 +107,12 @@ def test_volume_goes_by_several_names(write: Write, name: str) -> None:
     header = f"time,open,high,low,close,{name}"
     rows = [f"2024-01-01 10:0{m},1.1,1.3,1.0,1.2,7" for m in range(2)]
     assert read_history(write(plain(*rows, header=header)), UTC_SERVER).bars.volume[0] == 7
+
+
+def test_text_of_two_bytes_a_letter_is_read_as_terminal_scripts_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(plain(good(0), good(1)), encoding="utf-16")
+    assert len(read_history(path, UTC_SERVER).bars) == 2
 
 
 def test_times_without_an_offset_are_the_servers_and_others_are_not(write: Write) -> None:
@@ -297,7 +303,7 @@ def test_days_that_do_not_stand_on_the_servers_midnight_are_refused(write: Write
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
-    path.write_bytes(b"\xff\xfe\x00\x81time")
+    path.write_bytes(b"\x81\xff\xfe\x00time")
     assert "is no text" in refusal(path)
 
 
@@ -344,6 +350,15 @@ def test_a_feed_gives_its_bars_span_and_report(write: Write) -> None:
         "EURUSD: 4 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:09 UTC, "
         "1 gaps, the longest of 6 bars (bars.csv)",
         "EURUSD: left out 1 bad bars: 1 duplicate (line 6)",
+    ]
+
+
+def test_a_feed_of_good_bars_alone_reports_one_line(write: Write) -> None:
+    feed = FileFeed("EURUSD", write(plain(good(0), good(1))), UTC_SERVER)
+    feed.open()
+    assert feed.report() == [
+        "EURUSD: 2 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:01 UTC, "
+        "0 gaps, the longest of 0 bars (bars.csv)"
     ]
 
 

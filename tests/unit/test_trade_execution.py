@@ -21,6 +21,7 @@ from app.domain.orders import (
     BlockReason,
     CloseReason,
     Deal,
+    DealEntry,
     Intent,
     OrderGone,
     OrderKind,
@@ -216,7 +217,7 @@ def test_a_signal_becomes_an_order_then_a_position_then_a_profit() -> None:
     assert (placed.symbol, placed.intent.volume) == ("EURUSD", Decimal("0.10"))
     (filled,) = desk.of(OrderFilledEvent)
     assert (filled.strategy, filled.deal.price) == ("cross", Decimal("1.10010"))
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     (closed,) = desk.of(PositionClosedEvent)
     assert (closed.reason, closed.profit) == (CloseReason.TAKE_PROFIT, closed.deal.profit)
     assert closed.profit == Decimal(40)
@@ -228,7 +229,7 @@ def test_a_signal_becomes_an_order_then_a_position_then_a_profit() -> None:
 
 def test_the_profit_of_a_position_counts_the_commission_of_both_its_ends() -> None:
     desk = Desk(terms=msgspec.structs.replace(TERMS, commission_per_lot=Decimal(10))).opened()
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     assert [event.profit for event in desk.of(PositionClosedEvent)] == [Decimal(38)]
 
 
@@ -597,11 +598,13 @@ def test_a_split_entry_counts_once_and_its_legs_are_positions() -> None:
 
 def test_a_closed_position_of_a_group_withdraws_the_rest_of_it() -> None:
     desk = split_desk()
+    desk.strategies["limit"] = strategy("limit", atr_distance=1.0)
+    desk.enter(LONG, "limit")
     desk.candle(1.1045)
     assert len(desk.of(PositionClosedEvent)) == 1
     desk.candle()
     assert len(desk.of(OrderCancelledEvent)) == 2
-    assert desk.broker.orders() == []
+    assert {order.magic for order in desk.broker.orders()} == {magic_of("limit")}
 
 
 def test_what_happens_to_the_account_s_netting_position_is_understood() -> None:
@@ -656,7 +659,7 @@ def test_a_position_without_a_plan_is_adopted_by_its_magic() -> None:
     desk.journal = MemoryJournal()
     desk.connect()
     assert [event.strategy for event in desk.of(PositionAdoptedEvent)] == ["cross"]
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     (closed,) = desk.of(PositionClosedEvent)
     assert closed.profit == Decimal(40)
 
@@ -674,7 +677,7 @@ def test_a_stranger_s_position_is_reported_and_left_alone() -> None:
     assert desk.reasons() == [BlockReason.MAX_POSITIONS]
     desk.candle(1.1, low=1.0989)
     assert len(desk.of(OrderFilledEvent)) == 1
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     assert desk.of(PositionClosedEvent) == []
 
 
@@ -781,6 +784,52 @@ def test_an_entry_of_unknown_fate_is_never_sent_again_and_counts() -> None:
     assert len(broker.sent) == 1
 
 
+@pytest.mark.parametrize(("target", "closes"), [(TARGET, 1), (MULTI, 0)])
+def test_an_exit_that_was_admitted_but_never_left_is_made_up_for(
+    target: TargetRule, closes: int
+) -> None:
+    """The process died between the journal and the wire: all of it again, a part not twice."""
+    desk = Desk(strategy(target=target)).opened()
+    desk.journal.admit = lambda _intent: False
+    if target is MULTI:
+        desk.candle(1.1015)
+        desk.evaluated()
+    else:
+        desk.leave()
+    del desk.journal.admit
+    desk.candle(1.1015)
+    desk.candle(1.1015)
+    assert len(desk.of(PositionClosedEvent)) == closes
+    assert desk.of(PositionReducedEvent) == []
+
+
+def test_an_entry_that_waits_for_a_strategy_that_is_gone_is_withdrawn() -> None:
+    desk = waiting()
+    desk.strategies = {"other": strategy("other")}
+    desk.connect()
+    desk.candle()
+    assert desk.broker.orders() == []
+
+
+def test_a_partly_filled_entry_is_still_on_its_way() -> None:
+    broker = StubbornBroker()
+    desk = Desk(broker=broker)
+    desk.candle()
+    desk.enter()
+    sent = desk.service._sent[broker.sent[0].client_id]
+    part = Deal(
+        1, sent.ticket, sent.ticket, "EURUSD", LONG, DealEntry.IN, Decimal("0.04"),
+        Decimal("1.1001"), Decimal(0), Decimal(0), Decimal(0), desk.now, 1, sent.intent.client_id,
+    )  # fmt: skip
+    desk.service._reports.take_in(part, desk.now)
+    assert sent.intent.client_id in desk.service._sent
+    assert desk.service._trades.entries("cross", LONG) == 1
+    rest = msgspec.structs.replace(part, ticket=2, volume=Decimal("0.06"))
+    desk.service._reports.take_in(rest, desk.now)
+    assert desk.service._sent == {}
+    assert desk.service._plans[sent.ticket].volume == Decimal("0.10")
+
+
 def test_a_refused_first_leg_stops_the_others() -> None:
     broker = StubbornBroker()
     desk = Desk(strategy(lots=0.3), broker=broker, splits={"EURUSD": Split(3)})
@@ -833,9 +882,9 @@ def test_each_deal_counts_once() -> None:
     broker = StubbornBroker()
     desk = Desk(broker=broker).opened()
     broker.report = [event.deal for event in desk.of(OrderFilledEvent)]
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     broker.report = [event.deal for event in desk.of(PositionClosedEvent)]
-    desk.candle(1.105)
+    desk.candle(1.105, opened=1.1)
     assert len(desk.of(OrderFilledEvent)) == len(desk.of(PositionClosedEvent)) == 1
 
 

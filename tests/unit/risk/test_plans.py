@@ -114,7 +114,15 @@ def test_an_order_that_waited_counts_as_opened_when_its_candle_closed(
     assert open_plan(entry=waited).opened_at == monday + timedelta(minutes=1)
 
 
-def test_all_targets_but_the_last_are_planned_from_the_fill(open_plan: Make) -> None:
+def test_targets_stand_where_the_order_announced_them(open_plan: Make, intent: Intent) -> None:
+    announced = msgspec.structs.replace(
+        intent, targets=(Decimal("1.102"), Decimal("1.103"), Decimal("1.104"))
+    )
+    plan = open_plan(entry=announced, target=THREE)
+    assert [target.price for target in plan.targets] == [Decimal("1.102"), Decimal("1.103")]
+
+
+def test_all_targets_but_the_last_are_planned_with_their_parts(open_plan: Make) -> None:
     first, second = open_plan(target=THREE).targets
     assert (first.price, first.volume, first.move_stop) == (
         Decimal("1.10110"), Decimal("0.05"), True,

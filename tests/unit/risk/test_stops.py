@@ -6,7 +6,7 @@ import pytest
 from app.domain.market import SymbolRules, Timeframe
 from app.domain.rules import ColumnRef, StopKind, StopRule, Target, TargetKind, TargetRule
 from app.domain.signals import Direction
-from app.risk.stops import initial_stop, monetary_stop, target_price, trailed_stop
+from app.risk.stops import initial_stop, monetary_stop, target_prices, trailed_stop
 
 BAND = ColumnRef(Timeframe("M5"), "bb_lower")
 ENTRY = Decimal("1.10000")
@@ -37,23 +37,23 @@ def test_initial_stops(
 @pytest.mark.parametrize(
     ("rule", "long", "short"),
     [
-        (None, None, None),
-        (TargetRule(TargetKind.FIXED, 30.0), "1.10300", "1.09700"),
+        (None, (), ()),
+        (TargetRule(TargetKind.FIXED, 30.0), ("1.10300",), ("1.09700",)),
         (
             TargetRule(TargetKind.MULTI, targets=(Target(0.1, 50.0), Target(0.2, 50.0))),
-            "1.10220",
-            "1.09780",
+            ("1.10110", "1.10220"),
+            ("1.09890", "1.09780"),
         ),
-        (TargetRule(TargetKind.INDICATOR, source=BAND), "1.09900", "1.09900"),
+        (TargetRule(TargetKind.INDICATOR, source=BAND), ("1.09900",), ("1.09900",)),
     ],
 )
 def test_targets(
-    rule: TargetRule | None, long: str | None, short: str | None, eurusd: SymbolRules
+    rule: TargetRule | None, long: tuple[str], short: tuple[str], eurusd: SymbolRules
 ) -> None:
-    """fixed: pips; several: the last, in % of the entry; indicator: the column."""
+    """fixed: pips; several: in % of the entry; indicator: the column."""
     for direction, expected in ((LONG, long), (SHORT, short)):
-        target = target_price(rule, direction, ENTRY, {BAND: 1.099}, eurusd)
-        assert target == (None if expected is None else Decimal(expected))
+        prices = target_prices(rule, direction, ENTRY, {BAND: 1.099}, eurusd)
+        assert prices == tuple(Decimal(price) for price in expected)
 
 
 def test_a_column_that_is_not_ready_gives_no_level(eurusd: SymbolRules) -> None:
@@ -61,7 +61,7 @@ def test_a_column_that_is_not_ready_gives_no_level(eurusd: SymbolRules) -> None:
     stop = StopRule(StopKind.INDICATOR, source=BAND)
     target = TargetRule(TargetKind.INDICATOR, source=BAND)
     assert initial_stop(stop, LONG, ENTRY, levels, eurusd) is None
-    assert target_price(target, LONG, ENTRY, levels, eurusd) is None
+    assert target_prices(target, LONG, ENTRY, levels, eurusd) == ()
 
 
 def test_a_monetary_stop_never_loses_more_than_its_money(eurusd: SymbolRules) -> None:
