@@ -6,7 +6,7 @@ whole system.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -158,7 +158,6 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
         for timeframe in _timeframes(settings, symbol)
     }
     strategies = {symbol: _strategies(settings, symbol, indicators) for symbol in settings.symbols}
-    close = settings.restrictions.default_close_time
     entry_rules = EntryRules(
         RiskLimits(
             daily_loss_limit=settings.risk.loss_limit,
@@ -171,7 +170,7 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
             server_time,
             news_margin=timedelta(minutes=settings.restrictions.news_duration),
             close_margin=timedelta(minutes=settings.restrictions.market_close_duration),
-            close_time=time.fromisoformat(close) if close else None,
+            close_time=settings.restrictions.default_close_time,
             flatten=settings.restrictions.account_type is AccountType.DAILY,
         ),
         server_time,
@@ -322,6 +321,7 @@ def _indicator_calculation(parts: Parts, bus: EventBus) -> IndicatorCalculationS
     return IndicatorCalculationService(
         bus,
         parts.source,
+        parts.journal,
         _engines(parts),
         recent_rows=options.recent_rows_limit,
         history_bars=options.history_bars,

@@ -1,5 +1,6 @@
 """What every service has: a name, a life cycle, health by progress and metrics."""
 
+import logging
 from datetime import datetime
 from typing import ClassVar
 
@@ -31,6 +32,8 @@ class Service:
     def __init__(self, bus: EventBus) -> None:
         self.bus = bus
         self.log = get_logger(f"services.{type(self).__name__}")
+        self.tells = self.log.is_enabled_for(logging.INFO)
+        """Whether INFO lines are shown: the path of a candle does not even build what is not."""
         self.handled = 0
         self.failures_in_a_row = 0
         self._handled_at_failure = 0

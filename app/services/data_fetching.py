@@ -179,15 +179,16 @@ class DataFetchingService(Service):
                 newest=newest.time if newest else None,
             )
         )
-        self.log.info(
-            "Fetched data for %s %s: %d bars",
-            symbol,
-            timeframe,
-            bars,
-            symbol=symbol,
-            timeframe=timeframe,
-            bars=bars,
-        )
+        if self.tells:
+            self.log.info(
+                "Fetched data for %s %s: %d bars",
+                symbol,
+                timeframe,
+                bars,
+                symbol=symbol,
+                timeframe=timeframe,
+                bars=bars,
+            )
         if newest is None:
             return ()
         series.due = self._next_close(timeframe, newest.close_time)
@@ -260,11 +261,15 @@ class DataFetchingService(Service):
             self._held = held + candles[done:]
 
     def _publish(self, candle: Candle, now: datetime) -> None:
-        symbol, timeframe = candle.symbol, candle.timeframe
-        late = now - candle.close_time >= timeframe.delta * (1 + self._left_out)
+        late = now - candle.close_time >= candle.timeframe.delta * (1 + self._left_out)
         self._candles += 1
         self._late += late
         self.bus.publish(NewCandleEvent(candle=candle, late=late))
+        if self.tells:
+            self._tell(candle, late=late)
+
+    def _tell(self, candle: Candle, *, late: bool) -> None:
+        symbol, timeframe = candle.symbol, candle.timeframe
         self.log.info(
             "New candle detected for %s %s",
             symbol,
@@ -272,9 +277,21 @@ class DataFetchingService(Service):
             symbol=symbol,
             timeframe=timeframe,
             opened=candle.time,
-            close=candle.close,
             late=late,
         )
+        if self._by_key[symbol, timeframe].fastest:
+            self.log.info(
+                "%s %s %s: open %s, high %s, low %s, close %s",
+                symbol,
+                timeframe.title_name,
+                f"{candle.time:%Y-%m-%d %H:%M}",
+                candle.open,
+                candle.high,
+                candle.low,
+                candle.close,
+                symbol=symbol,
+                timeframe=timeframe,
+            )
 
     def _must_wait(self, series: _Series, candle: Candle, now: datetime) -> bool:
         """Say whether a candle that comes before this one is still missing and awaited."""

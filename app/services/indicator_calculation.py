@@ -1,6 +1,6 @@
 """From `NewCandleEvent` to rows: indicators, regime, and the recent rows of every timeframe."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
@@ -10,7 +10,7 @@ from app.domain.market import Candle, Timeframe
 from app.domain.rows import Row
 from app.events import IndicatorsCalculatedEvent, NewCandleEvent, RegimeChangedEvent
 from app.indicators.engine import IndicatorEngine
-from app.ports import DataSource
+from app.ports import DataSource, Journal
 from app.services.base import Service
 
 
@@ -20,6 +20,7 @@ class IndicatorCalculationService(Service):
     Args:
         bus: where rows are published.
         source: gives the history that warms the indicators up.
+        journal: knows the last candle announced; what came later is still to be announced.
         engines: a fresh one for each symbol and timeframe, slowest first.
         recent_rows: rows kept per timeframe.
         history_bars: candles asked for as warm-up.
@@ -33,6 +34,7 @@ class IndicatorCalculationService(Service):
         self,
         bus: EventBus,
         source: DataSource,
+        journal: Journal,
         engines: Mapping[tuple[str, Timeframe], IndicatorEngine],
         *,
         recent_rows: int,
@@ -41,6 +43,7 @@ class IndicatorCalculationService(Service):
     ) -> None:
         super().__init__(bus)
         self._source = source
+        self._journal = journal
         self._engines = engines
         self._recent_rows = recent_rows
         self._history_bars = history_bars
@@ -52,13 +55,10 @@ class IndicatorCalculationService(Service):
         self._ignored = 0
 
     def start(self, now: datetime) -> None:
-        """Warm every indicator up on the candles that closed until `now`."""
+        """Warm every indicator up on the candles announced until `now`."""
         for (symbol, timeframe), engine in self._engines.items():
-            history: list[Candle] = []
-            if self._history_bars:
-                history = list(self._source.latest(symbol, timeframe, self._history_bars, now))
-            rows = self._warm_up(engine, history)
-            self._views.setdefault(symbol, {})[timeframe] = rows
+            history = self._history(symbol, timeframe, now)
+            self._views.setdefault(symbol, {})[timeframe] = self._warm_up(engine, history)
             if history:
                 self._newest[symbol, timeframe] = history[-1].time
 
@@ -86,13 +86,14 @@ class IndicatorCalculationService(Service):
                 late=event.late,
             )
         )
-        self.log.info(
-            "Calculated indicators for %s %s",
-            symbol,
-            timeframe,
-            symbol=symbol,
-            timeframe=timeframe,
-        )
+        if self.tells:
+            self.log.info(
+                "Calculated indicators for %s %s",
+                symbol,
+                timeframe,
+                symbol=symbol,
+                timeframe=timeframe,
+            )
         self.handled += 1
 
     def metrics(self) -> dict[str, int | float]:
@@ -103,7 +104,14 @@ class IndicatorCalculationService(Service):
             "candles_ignored": self._ignored,
         }
 
-    def _warm_up(self, engine: IndicatorEngine, history: list[Candle]) -> tuple[Row, ...]:
+    def _history(self, symbol: str, timeframe: Timeframe, now: datetime) -> Sequence[Candle]:
+        if not self._history_bars:
+            return ()
+        history = self._source.latest(symbol, timeframe, self._history_bars, now)
+        last = self._journal.last_candle(symbol, timeframe)
+        return history if last is None else [it for it in history if it.time <= last]
+
+    def _warm_up(self, engine: IndicatorEngine, history: Sequence[Candle]) -> tuple[Row, ...]:
         seeding = len(history) - self._recent_rows
         if seeding > 0:
             engine.warm_up(history[:seeding])

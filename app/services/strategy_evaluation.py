@@ -133,6 +133,17 @@ class StrategyEvaluationService(Service):
                 late=event.late,
             )
         )
+        if self.tells:
+            self._tell(event, exits, entries)
+        for signal in exits:
+            self.bus.publish(ExitSignalEvent(signal=signal))
+        for signal in entries:
+            self.bus.publish(EntrySignalEvent(signal=signal, late=event.late))
+
+    def _tell(
+        self, event: IndicatorsCalculatedEvent, exits: Sequence[Signal], entries: Sequence[Signal]
+    ) -> None:
+        symbol, timeframe = event.symbol, event.timeframe
         self.log.info(
             "Evaluated strategies: %d entries, %d exits",
             len(entries),
@@ -150,10 +161,8 @@ class StrategyEvaluationService(Service):
         )
         for signal in exits:
             self._say("Exit", signal, standing)
-            self.bus.publish(ExitSignalEvent(signal=signal))
         for signal in entries:
             self._say("Entry", signal, standing)
-            self.bus.publish(EntrySignalEvent(signal=signal, late=event.late))
 
     def _say(self, kind: str, signal: Signal, standing: Standing) -> None:
         """Tell a signal when it begins; while it lasts, candle after candle, in debug lines."""

@@ -298,7 +298,7 @@ def test_twenty_signals_and_one_slot_make_one_order() -> None:
 def test_no_interleaving_exceeds_the_limits(
     steps: list[tuple[int, Direction, int]], slots: int
 ) -> None:
-    """I9, I15: positions and orders stay within the limit, closes within what was opened."""
+    """I3, I9, I15: no more positions than allowed or volume than opened; the ledgers agree."""
     many = [strategy(f"s{at}", lots=0.02) for at in range(5)]
     desk = Desk(*many, limits={"max_positions": slots, "positions_per_direction": 2})
     desk.candle()
@@ -313,6 +313,9 @@ def test_no_interleaving_exceeds_the_limits(
         assert len(desk.broker.positions()) + len(desk.broker.orders()) <= slots
     desk.candle()
     assert desk.service.metrics()["open_positions"] == len(desk.broker.positions())
+    ours = desk.service._reports.profit
+    ours += sum((plan.realised for plan in desk.service._plans.values()), Decimal(0))
+    assert desk.broker.account().balance == TERMS.balance + ours
     volumes = {event.deal.position: event.deal.volume for event in desk.of(OrderFilledEvent)}
     for event in desk.of(PositionClosedEvent):
         assert event.deal.volume == volumes[event.deal.position]
@@ -375,6 +378,41 @@ def test_an_entry_whose_stop_would_break_the_days_limit_is_denied() -> None:
     desk = Desk(limits={"daily_loss_limit": Decimal(30), "positions_per_direction": 2}).opened()
     desk.enter()
     assert desk.reasons() == [BlockReason.LOSS_AT_RISK]
+
+
+def test_what_is_on_its_way_counts_as_if_it_were_stopped_out() -> None:
+    """I15: sent and not filled yet, ours or a stranger's, it can still lose what its stop loses."""
+    desk = Desk(
+        strategy(), strategy("other"), strategy("limit", atr_distance=1.0),
+        limits={"daily_loss_limit": Decimal(30)},
+    )  # fmt: skip
+    desk.candle()
+    desk.enter(LONG, "limit")
+    desk.enter()
+    desk.journal = MemoryJournal()
+    desk.connect()
+    desk.enter(LONG, "other")
+    assert desk.reasons() == [BlockReason.LOSS_AT_RISK] * 2
+    assert len(desk.of(OrderPlacedEvent)) == 1
+
+
+class Ledger(PaperBroker):
+    """A paper broker with a withdrawal on the day of trading."""
+
+    def deals(self, since: datetime) -> Sequence[Deal]:
+        none = Decimal(0)
+        money = Deal(
+            900, 0, 0, "", LONG, DealEntry.IN, none, none, Decimal(-5000), none, none, MONDAY, 0,
+            "withdrawal",
+        )  # fmt: skip
+        return [money, *super().deals(since)]
+
+
+def test_deposits_and_withdrawals_are_no_result() -> None:
+    """I13."""
+    desk = Desk(broker=Ledger(TERMS, ("EURUSD",))).opened()
+    assert len(desk.of(OrderFilledEvent)) == 1
+    assert desk.reasons() == []
 
 
 def test_without_a_price_nothing_is_sent() -> None:
