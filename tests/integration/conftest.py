@@ -61,12 +61,14 @@ class Daemon:
         return self.ended(process)
 
     def ended(self, process):
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        return Ended(process.returncode, out, err)
+        """Read what is left to read; lines read before are not in it."""
+        with process:
+            try:
+                out, err = process.stdout.read(), process.stderr.read()
+                return Ended(process.wait(), out, err)
+            except BaseException:
+                process.kill()
+                raise
 
 
 @pytest.fixture(scope="session")

@@ -137,9 +137,7 @@ def json_lines(daemon, new_folder):
 
 class TestText:
     def test_the_lines_of_the_start_in_order(self, morning):
-        """S7, M7, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18,
-        L19, L20, L21, L22, L23, L24, L25, L26, L27, L28, L29, L30, L31, L32, L33, L34.
-        """
+        """S7, M7, S16, L1-L34: as the document shows them."""
         in_order(morning.lines, START)
         assert morning.lines[:3] == START[:3]
 
@@ -149,9 +147,7 @@ class TestText:
         assert UUID.fullmatch(line.rpartition(" ")[2])
 
     def test_the_lines_of_the_end_in_order(self, morning):
-        """L37, L38, L39, L40, L41, L42, L43, L44, L45, L46, L47, L48, L49, L50, L51, L52, L53, L54,
-        L55, L56: also where nobody asked for it, when the data end.
-        """
+        """L37-L56: also where nobody asked for it, when the data end."""
         assert (morning.code, morning.err) == (0, "")
         in_order(morning.lines, END)
         assert morning.lines[-1] == RULE
@@ -192,7 +188,9 @@ class TestText:
     def test_without_a_file_it_runs_on_defaults_and_warns(self, morning):
         """P17."""
         (warning,) = (line for line in morning.lines if " WARNING " in line)
-        assert warning.endswith("No config/services.yaml: running with defaults and the environment")
+        assert warning.endswith(
+            "No config/services.yaml: running with defaults and the environment"
+        )
 
     def test_the_market_says_what_it_is(self, morning):
         """L4, P18: nobody takes a simulation for the real thing."""
@@ -318,9 +316,7 @@ class TestJson:
     def test_the_fields_of_a_line(self, json_lines):
         """F3, F4, F5, F6, F7, F8, F9, F10, F11, C21, P7, P29."""
         line = next(one for one in json_lines if one["message"].startswith("Fetched data"))
-        assert re.fullmatch(
-            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", line["timestamp"]
-        )
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", line["timestamp"])
         assert line["level"] == "INFO"
         assert line["logger"] == "services.DataFetchingService"
         assert line["service"] == "DataFetchingService"
@@ -375,6 +371,12 @@ class TestLevels:
         )
 
 
+def test_the_fetch_interval_from_the_environment(main_here):
+    """M13, V10, P25."""
+    ended = main_here(SERVICES_DATA_FETCHING_FETCH_INTERVAL="30", **HALF_AN_HOUR)
+    assert "=== STARTING TRADING LOOP (interval=30s) ===" in ended.out
+
+
 class TestShowConfig:
     def test_each_value_and_where_it_came_from(self, main_here, folder):
         """M2, M17, M18, P9, P10, V13: nothing is started."""
@@ -394,7 +396,7 @@ class TestShowConfig:
         assert "Starting" not in ended.out
 
     def test_credentials_are_not_shown(self, main_here):
-        """M18, S18: the output may be pasted anywhere."""
+        """M18: the output may be pasted anywhere."""
         ended = main_here("--show-config", API_BASE_URL="http://me:secret@bridge:8000")
         assert ended.code == 0
         assert "secret" not in ended.out

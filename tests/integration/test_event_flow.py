@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
+from time import perf_counter
 
 import pytest
 
@@ -191,6 +192,21 @@ class TestHandlers:
         assert len(run.of(PositionClosedEvent)) == 1
         assert run.metrics("event_bus", "handler_errors") == len(CLOSES)
         assert run.metrics("orchestrator", "services_healthy") == 4
+
+    def test_an_event_costs_microseconds(self, threshold_run):
+        """P23: on the bus of a running system, history and a handler for all events included."""
+        run = threshold_run().started()
+        event = DataFetchedEvent(symbol="EURUSD", timeframe=Timeframe("1"), bars=3, newest=None)
+        for _ in range(3):
+            run.bus.subscribe(DataFetchedEvent, lambda _event: None)
+
+        def seconds():
+            began = perf_counter()
+            for _ in range(1000):
+                run.bus.publish(event)
+            return (perf_counter() - began) / 1000
+
+        assert min(seconds() for _ in range(7)) < 100e-6
 
 
 class TestModes:

@@ -1,14 +1,22 @@
 """Runs on files: to the end by themselves, the same every time, with the balance to the cent."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
 
 REAL = Path(__file__).parents[2] / "../shared/market_data"
-HISTORY = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "600"}
+QUIET = {
+    "LOGGING_LEVELS": ",".join(
+        f"services.{name}Service=WARNING"
+        for name in ("DataFetching", "IndicatorCalculation", "StrategyEvaluation")
+    )
+}
+UNSET = {"MARKET_DATA_SPEED": ""}
 
 
 def as_metatrader(frame, path):
@@ -40,9 +48,8 @@ def run_on(main_here, simulated_bars):
         path = Path(name)
         if not path.exists():
             WRITERS[name](simulated_bars(days=1) if frame is None else frame, path)
-        names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": name, **names}
-        del_speed = {"MARKET_DATA_SPEED": ""}
-        ended = main_here("--decisions", decisions, **{**del_speed, **names})
+        names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": name, **QUIET, **UNSET, **names}
+        ended = main_here("--decisions", decisions, **names)
         return ended, Path(decisions).read_bytes()
 
     return run
@@ -65,7 +72,7 @@ class TestOneFile:
         """M7, S13: CSV, Parquet and MetaTrader 5 exports, as fast as possible by default."""
         ended, decisions = run_on(name)
         assert (ended.code, ended.err) == (0, "")
-        assert f"EURUSD: 1,440 M1 bars from 2025-01-06 00:00 to 2025-01-06 23:59 UTC" in ended.out
+        assert "EURUSD: 1,440 M1 bars from 2025-01-06 00:00 to 2025-01-06 23:59 UTC" in ended.out
         assert "Market speed: as fast as possible" in ended.out
         assert "Position closed: EURUSD" in ended.out
         deposits, result, balance = account(ended)
@@ -91,17 +98,18 @@ class TestOneFile:
 
         The file begins where the simulated run warms up from.
         """
-        from datetime import UTC, datetime  # noqa: PLC0415 - only here
-
         span = {"MARKET_DATA_START": "2025-01-08", "MARKET_DATA_UNTIL": "2025-01-08T08:00Z"}
         bars = simulated_bars(days=3, start=datetime(2025, 1, 6, tzinfo=UTC))
         short = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "100"}
         _, from_file = run_on("EURUSD.parquet", bars, **span, **short)
-        names = {"MARKET_DATA_SOURCE": "simulated", "MARKET_DATA_SEED": "7"}
-        _, simulated = run_on(
-            "EURUSD.parquet", decisions="simulated.jsonl", **{**span, **short, **names}
-        )
+        names = {
+            "MARKET_DATA_SOURCE": "simulated",
+            "MARKET_DATA_SEED": "7",
+            "MARKET_DATA_SPEED": "0",
+        }
+        _, simulated = run_on("EURUSD.parquet", **span, **short, **names)
         assert from_file == simulated
+        assert from_file.count(b'"entry_long":true') > 3
 
     def test_the_decision_lines(self, run_on):
         """S7: what each line of --decisions holds."""
@@ -174,6 +182,7 @@ class TestSeveralSymbols:
                 "--decisions", "out.jsonl",
                 SYMBOLS=symbols,
                 TRADE_MODE="monitor",
+                **QUIET,
                 MARKET_DATA_SOURCE="file",
                 MARKET_DATA_PATH=",".join(f"{symbol}.csv" for symbol in symbols.split(",")),
             )  # fmt: skip
@@ -192,32 +201,29 @@ class TestSeveralSymbols:
 
 @pytest.mark.market_data
 @pytest.mark.parametrize(
-    ("symbol", "name", "until"),
+    ("name", "until"),
     [
-        ("GBPUSD", "GBPUSD_M1_201202.csv", "2012-02-04"),
-        ("BTCUSD", "BTCUSD_M1_202201.parquet", "2022-01-03"),
+        ("GBPUSD_M1_201202.csv", "2012-02-03"),
+        ("BTCUSD_M1_202201.parquet", "2022-01-03"),
     ],
 )
-def test_days_of_real_bars(daemon, new_folder, symbol, name, until):
-    """M7: as a process; trades, adds up to the cent, and the same twice."""
-    path = REAL / name
+def test_days_of_real_bars(daemon, main_here, folder, name, until):
+    """M7: trades, adds up to the cent, and the same twice: as a process and in this one."""
+    path, symbol = REAL / name, name[:6]
     if not path.exists():
         pytest.skip(f"no {name} in ../shared/market_data")
-    folder = new_folder()
+    names = {
+        "TRADING_SYMBOL": symbol,
+        "MARKET_DATA_SOURCE": "file",
+        "MARKET_DATA_PATH": str(path.resolve()),
+        "MARKET_DATA_UNTIL": until,
+    }
     runs = []
-    for decisions in ("first.jsonl", "second.jsonl"):
-        ended = daemon.run(
-            folder,
-            "--decisions",
-            decisions,
-            TRADING_SYMBOL=symbol,
-            MARKET_DATA_SOURCE="file",
-            MARKET_DATA_PATH=str(path.resolve()),
-            MARKET_DATA_UNTIL=until,
-        )
+    for start in (partial(daemon.run, folder), main_here):
+        ended = start("--decisions", "decisions.jsonl", **names, **QUIET)
         assert (ended.code, ended.err) == (0, "")
         assert f"Order filled: {symbol}" in ended.out
-        runs.append(((folder / decisions).read_bytes(), account(ended)))
+        runs.append(((folder / "decisions.jsonl").read_bytes(), account(ended)))
     assert runs[0] == runs[1]
     deposits, result, balance = runs[0][1]
     assert deposits + result == balance

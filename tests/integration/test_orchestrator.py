@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
-from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -169,7 +169,7 @@ class TestCycles:
         run = minutes(30, **environ).started()
         run.orchestrator.run(interval_seconds=argument)
         times = [event.time for event in run.of(CycleStartedEvent)]
-        steps = {after - before for before, after in zip(times, times[1:], strict=False)}
+        steps = {after - before for before, after in pairwise(times)}
         assert steps == {timedelta(minutes=5)}
 
     def test_a_wide_gap_is_fetched_and_its_late_candles_open_nothing(self, minutes):
@@ -329,17 +329,19 @@ class TestMetrics:
         assert run.metrics("orchestrator", "services_healthy") == 3
 
 
-def test_limits_come_from_the_settings(minutes):
-    """C27, C28, C29, V7: each blocks with a reason of its own."""
-    same = partial(ALWAYS.replace, "always-long")
-    reasons = {
-        "RISK_MAX_POSITIONS": ("1", BlockReason.MAX_POSITIONS),
-        "RISK_DAILY_LOSS_LIMIT": ("1", BlockReason.LOSS_AT_RISK),
-    }
-    for name, (value, reason) in reasons.items():
-        run = minutes(10, [same("one"), same("two")], **{name: value}).to_the_end()
-        assert reason in {event.reason for event in run.of(TradingBlockedEvent)}
-    capped = minutes(10, RISK_MAX_POSITION_SIZE="0.05").to_the_end()
-    sizes = {event.intent.volume for event in capped.of(OrderPlacedEvent)}
-    refused = {event.reason for event in capped.of(TradingBlockedEvent)}
-    assert BlockReason.MAX_POSITION_SIZE in refused or max(sizes) <= capped.settings.risk.max_position_size
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("RISK_MAX_POSITIONS", "1", BlockReason.MAX_POSITIONS),
+        ("RISK_DAILY_LOSS_LIMIT", "1", BlockReason.LOSS_AT_RISK),
+        ("RISK_MAX_POSITION_SIZE", "0.05", BlockReason.MAX_POSITION_SIZE),
+    ],
+)
+def test_limits_come_from_the_settings(minutes, name, value, reason):
+    """C27, C28, C29, V7: each refuses with a reason of its own what passes otherwise."""
+    two = [ALWAYS.replace("always-long", one) for one in ("one", "two")]
+    run = minutes(10, two, **{name: value}).to_the_end()
+    assert reason in {event.reason for event in run.of(TradingBlockedEvent)}
+    free = minutes(10, two).to_the_end()
+    assert reason not in {event.reason for event in free.of(TradingBlockedEvent)}
+    assert len(free.of(OrderPlacedEvent)) == 2

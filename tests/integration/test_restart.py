@@ -1,7 +1,9 @@
 """Failing services: noticed, replaced without a trace in the trading, or given up."""
 
 from datetime import timedelta
+from itertools import pairwise
 
+import msgspec
 import pytest
 
 from app import main_orchestrated, settings, wiring
@@ -100,10 +102,7 @@ def _until(minutes):
 def _traded(run):
     """Return everything that was traded, without the ids of cycles, which differ."""
     events = [event for event in run.events if isinstance(event, TRADING)]
-    return [
-        {name: getattr(event, name) for name in event.__struct_fields__ if "correlation" not in name}
-        for event in events
-    ]
+    return [msgspec.structs.replace(event, correlation_id="-") for event in events]
 
 
 class TestRestartingLosesNothing:
@@ -188,7 +187,7 @@ class TestHealth:
         assert [event.service for event in run.of(ServiceRestartedEvent)] == ["data_fetching"]
         minutes = [event for event in run.of(NewCandleEvent) if event.timeframe == "1"]
         closed = [event.candle.close_time for event in minutes]
-        steps = {after - before for before, after in zip(closed, closed[1:], strict=False)}
+        steps = {after - before for before, after in pairwise(closed)}
         assert steps == {timedelta(minutes=1)}, "nothing is lost"
         assert sum(event.late for event in minutes) == 6
 
@@ -251,15 +250,13 @@ class TestGivingUp:
                 minute = event.cycle
             else:
                 at.append(minute)
-        waits = [after - before for before, after in zip(at, at[1:], strict=False)]
+        waits = [after - before for before, after in pairwise(at)]
         assert len(waits) >= 2
         assert waits == sorted(waits)
         assert waits[0] >= 4
         assert waits[1] >= 8
 
-    def test_ends_the_daemon_with_its_own_exit_code(
-        self, folder, monkeypatch, capsys, own_process
-    ):
+    def test_ends_the_daemon_with_its_own_exit_code(self, folder, monkeypatch, capsys, own_process):
         """P13, P22: code 70, one line why, and the summary all the same."""
         monkeypatch.setenv("MARKET_DATA_SPEED", "0")
         monkeypatch.setenv("ORCHESTRATOR_RESTART_BUDGET", "1")

@@ -220,6 +220,7 @@ def test_a_fetch_is_said_before_its_candles(caplog: pytest.LogCaptureFixture) ->
     assert [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)] == [
         "Fetched data for EURUSD 1: 3 bars",
         "New candle detected for EURUSD 1",
+        "EURUSD M1 2025-01-06 10:00: open 1.0, high 1.2, low 0.9, close 1.1",
     ]
 
 

@@ -555,7 +555,7 @@ def test_logging_starts_with_defaults_where_the_environment_is_wrong():
 
 
 def test_the_effective_configuration_is_shown_with_origins_and_without_secrets(write):
-    """V13, S18, M17, M18."""
+    """V13, M17, M18."""
     write("risk:\n  max_positions: 2\n", "SYMBOLS=A,B\n")
     environ = {"API_BASE_URL": "http://me:hunter2@h:1/", "LOGGING_LEVELS": "a=DEBUG"}
     loaded = load(environ=environ)

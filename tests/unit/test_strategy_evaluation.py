@@ -369,7 +369,7 @@ def test_facts_tell_every_condition_with_its_numbers():
     compared, crossed, ranged = subject.explain(view, "entry.long")
     assert (compared.path, compared.truth) == ("entry.long.conditions[0]", False)
     assert (compared.left, compared.right, compared.previous_left) == (3.0, 1.0, None)
-    assert str(crossed) == "fast 3 crosses_above 2.5"
+    assert str(crossed) == "fast 3 crosses_above slow 2.5"
     assert (crossed.truth, crossed.previous_left, crossed.previous_right) == (True, 1.0, 2.0)
     assert (ranged.right, ranged.truth) == ((1.0, 9.0), True)
     (negated,) = subject.explain(view, "exit.long")

@@ -1,0 +1,72 @@
+"""Runs over bars and strategies made for one key, compared with and without it."""
+
+import pytest
+
+from app.events import CycleStartedEvent
+
+ALWAYS_LONG = """
+name: always-long
+timeframes: ["1"]
+entry: {long: {conditions: [{signal: close, operator: ">", value: 0}]}}
+risk: {position_sizing: {type: fixed, value: 0.1}, sl: {type: fixed, value: 50}}
+"""
+
+
+@pytest.fixture
+def always_long():
+    return ALWAYS_LONG
+
+
+@pytest.fixture
+def on_closes(configuration, bars_file, connect):
+    """Make a run over one-minute closes; unless told otherwise its strategy always buys.
+
+    Bars open where the last one closed, and their spread is 2 points.
+    """
+
+    def make(closes, strategies=(ALWAYS_LONG,), symbol="EURUSD", parts=None, **names):
+        configuration({f"s{at}": text for at, text in enumerate(strategies)}, symbol)
+        environ = {
+            "TRADING_SYMBOL": symbol,
+            "TRADING_TIMEFRAMES": "1",
+            "MARKET_DATA_SOURCE": "file",
+            "MARKET_DATA_PATH": str(bars_file(closes, f"{symbol}_M1.csv")),
+        }
+        return connect({**environ, **names}, **(parts or {}))
+
+    return make
+
+
+@pytest.fixture
+def flat(on_closes):
+    """Make a run over `minutes` of candles at 1.1."""
+    return lambda minutes=10, *arguments, **names: on_closes([1.1] * minutes, *arguments, **names)
+
+
+@pytest.fixture
+def simulated(configuration, connect):
+    """Make a run on the simulated EURUSD, by default for an hour; its strategy always buys."""
+
+    def make(indicators=None, parts=None, **names):
+        configuration({"always_long": ALWAYS_LONG}, indicators=indicators)
+        hour = {"TRADING_TIMEFRAMES": "1", "MARKET_DATA_UNTIL": "2025-01-06T09:00Z"}
+        return connect({**hour, **names}, **(parts or {}))
+
+    return make
+
+
+@pytest.fixture
+def minutes_of():
+    """Return of each event of a kind at which minute of its run it was published."""
+
+    def minutes(run, kind):
+        began, now, found = None, None, []
+        for event in run.events:
+            if isinstance(event, CycleStartedEvent):
+                now = event.time
+                began = began or now
+            elif isinstance(event, kind):
+                found.append(1 + int((now - began).total_seconds() // 60))
+        return found
+
+    return minutes
