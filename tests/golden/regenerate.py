@@ -80,25 +80,26 @@ def _trades(events: list[Event]) -> Iterator[str]:
             yield f"{now:%m-%d %H:%M} {event.correlation_id} {said}"
 
 
-def _said(event: Event) -> str | None:
+def _said(event: Event) -> str:
+    said = ""
     match event:
         case OrderPlacedEvent(intent=intent, ticket=ticket):
             said = f"placed {ticket} {intent.action} {intent.strategy} {intent.direction}"
-            said += f" {intent.volume} {intent.kind} sl {intent.stop_loss} tp {intent.take_profit}"
-            return said + "".join(f", {one.volume} at {one.price}" for one in intent.targets[1:])
+            said += f" {intent.volume} {intent.kind} stop {intent.stop_loss}"
+            said += f" targets {' '.join(map(str, intent.targets)) or None}"
         case OrderRejectedEvent(intent=intent, reason=reason):
-            return f"rejected {intent.action} {intent.strategy} {intent.direction}: {reason}"
+            said = f"rejected {intent.action} {intent.strategy} {intent.direction}: {reason}"
         case OrderCancelledEvent(ticket=ticket, reason=reason):
-            return f"cancelled {ticket}: {reason}"
+            said = f"cancelled {ticket}: {reason}"
         case OrderFilledEvent(deal=deal):
-            return f"filled {deal.position} {deal.volume} at {deal.price}, net {deal.net}"
+            said = f"filled {deal.position} {deal.volume} at {deal.price}, net {deal.net}"
         case StopMovedEvent(ticket=ticket, old_stop=old, new_stop=new):
-            return f"stop of {ticket} from {old} to {new}"
+            said = f"stop of {ticket} from {old} to {new}"
         case PositionReducedEvent(deal=deal, remaining=remaining):
-            return f"reduced {deal.position} to {remaining} at {deal.price}, net {deal.net}"
+            said = f"reduced {deal.position} to {remaining} at {deal.price}, net {deal.net}"
         case PositionClosedEvent(deal=deal, profit=profit, reason=reason):
-            return f"closed {deal.position} at {deal.price}, {reason}, profit {profit}"
-    return None
+            said = f"closed {deal.position} at {deal.price}, {reason}, profit {profit}"
+    return said
 
 
 if __name__ == "__main__":

@@ -18,21 +18,24 @@ def always_long():
 
 
 @pytest.fixture
-def on_closes(configuration, bars_file, connect):
+def on_closes(folder, configuration, bars_file, connect):
     """Make a run over one-minute closes; unless told otherwise its strategy always buys.
 
     Bars open where the last one closed, and their spread is 2 points.
     """
 
-    def make(closes, strategies=(ALWAYS_LONG,), symbol="EURUSD", parts=None, **names):
+    def make(closes, strategies=(ALWAYS_LONG,), symbol="EURUSD", news=None, **names):
         configuration({f"s{at}": text for at, text in enumerate(strategies)}, symbol)
+        if news is not None:
+            (folder / "conf" / "restrictions").mkdir()
+            (folder / "conf" / "restrictions" / "economic-calendar.csv").write_text(news)
         environ = {
             "TRADING_SYMBOL": symbol,
             "TRADING_TIMEFRAMES": "1",
             "MARKET_DATA_SOURCE": "file",
             "MARKET_DATA_PATH": str(bars_file(closes, f"{symbol}_M1.csv")),
         }
-        return connect({**environ, **names}, **(parts or {}))
+        return connect({**environ, **names})
 
     return make
 

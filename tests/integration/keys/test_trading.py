@@ -146,23 +146,20 @@ class TestSplitting:
         run = sized("0.6", POSITION_SPLIT="2", RISK_PER_GROUP=percent).to_the_end()
         assert sum(leg.volume for leg in intents(run)) == Decimal(volume)
 
-    @pytest.mark.parametrize(
-        "names",
-        [
-            {
-                "EURUSD_POSITION_SPLIT": "2",
-                "EURUSD_SCALING_TYPE": "pyramid_up",
-                "EURUSD_ENTRY_SPACING": "1",
-                "EURUSD_RISK_PER_GROUP": "1.5",
-            },
-        ],
-    )
-    def test_symbols(self, sized, names):
+    def test_symbols(self, sized):
         """V14: what is said of one symbol beats what holds for all; another symbol's is nothing."""
+        names = {
+            "EURUSD_POSITION_SPLIT": "2",
+            "EURUSD_SCALING_TYPE": "pyramid_up",
+            "EURUSD_ENTRY_SPACING": "1",
+            "EURUSD_RISK_PER_GROUP": "1.5",
+        }
         general = {"POSITION_SPLIT": "3", "ENTRY_SPACING": "0.2"}
         own = intents(sized("0.6", **general, **names).to_the_end())
         assert [leg.volume for leg in own] == [Decimal("0.1"), Decimal("0.2")]
-        assert abs(own[1].expected_price - own[0].expected_price * Decimal("0.99")) < Decimal("1e-4")
+        assert abs(own[1].expected_price - own[0].expected_price * Decimal("0.99")) < Decimal(
+            "1e-4"
+        )
         foreign = {name.replace("EURUSD", "GBPUSD"): value for name, value in names.items()}
         legs = intents(sized("0.6", **general, **foreign).to_the_end())
         assert [leg.volume for leg in legs] == [Decimal("0.2")] * 3
@@ -175,21 +172,10 @@ class TestRestrictions:
         return [minute for minute, why in zip(at, events, strict=True) if why is reason]
 
     @pytest.mark.parametrize(("margin", "minutes"), [("5", range(15, 26)), ("2", range(18, 23))])
-    def test_news_duration(self, flat, folder, minutes_of, margin, minutes):
+    def test_news_duration(self, flat, minutes_of, margin, minutes):
         """V14, E8: that many minutes before and after the release, both ends included."""
-        run = flat(40, NEWS_RESTRICTION_DURATION=margin)
-        assert NEWS_AT_8_20
-        (folder / "conf" / "restrictions").mkdir()
-        (folder / "conf" / "restrictions" / "economic-calendar.csv").write_text(NEWS_AT_8_20)
-        run = type(run)({**self.environ(run), "NEWS_RESTRICTION_DURATION": margin}, {}).to_the_end()
+        run = flat(40, news=NEWS_AT_8_20, NEWS_RESTRICTION_DURATION=margin).to_the_end()
         assert self.blocked_at(run, minutes_of, BlockReason.NEWS) == list(minutes)
-
-    def environ(self, run):
-        return {
-            "TRADING_TIMEFRAMES": "1",
-            "MARKET_DATA_SOURCE": "file",
-            "MARKET_DATA_PATH": str(run.settings.market_data.path[0]),
-        }
 
     @pytest.mark.parametrize(("margin", "first"), [("15", 15), ("5", 25)])
     def test_market_close_duration(self, flat, minutes_of, margin, first):
