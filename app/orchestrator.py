@@ -125,6 +125,7 @@ class TradingOrchestrator:
         except BaseException:
             for service in reversed(started):
                 service.stop()
+            self.parts.source.close()
             raise
         self.state = State.RUNNING
         self._started_at = time.monotonic()
@@ -181,7 +182,7 @@ class TradingOrchestrator:
         self._restarts.setdefault(name, []).append(self._now)
         self.services[name].stop()
         try:
-            for subscription in self._subscriptions.pop(name):
+            for subscription in self._subscriptions.pop(name, []):
                 self.event_bus.unsubscribe(subscription)
             service = self._create(stage)
             self.services[name] = service

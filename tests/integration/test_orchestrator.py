@@ -83,16 +83,18 @@ class TestLife:
         acts = [act for act in diary if not act.startswith("health")]
         assert acts == [f"start {n}" for n in PIPELINE] + [f"stop {n}" for n in PIPELINE[::-1]]
 
-    def test_a_start_that_fails_stops_what_was_started(self, minutes):
-        """P4: in reverse, and the error passes."""
+    def test_a_start_that_fails_stops_what_was_started(self, minutes, monkeypatch):
+        """P4: in reverse, the source is let go, and the error passes."""
         run = minutes()
         diary = recorders(run, strategy_evaluation={"refuses": True})
+        monkeypatch.setattr(run.parts.source, "close", lambda: diary.append("close source"))
         with pytest.raises(ConfigurationError, match="cannot start"):
             run.orchestrator.start()
         assert diary == [
             *(f"start {name}" for name in PIPELINE[:3]),
             "stop indicator_calculation",
             "stop data_fetching",
+            "close source",
         ]
         assert run.orchestrator.state is not State.RUNNING
 

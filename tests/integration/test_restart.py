@@ -145,6 +145,21 @@ class TestRestartingLosesNothing:
         run.orchestrator.run(max_cycles=3)
         assert old.metrics()["indicators_calculated"] == 0
 
+    def test_a_service_that_could_not_be_made_is_made_later(self, connect, monkeypatch):
+        """P13: a restart that failed half way leaves nothing that stands in the next one's way."""
+        run = connect().started()
+
+        def broken(*_arguments, **_options):
+            raise RuntimeError("no memory")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(wiring, "IndicatorCalculationService", broken)
+            assert not run.orchestrator.restart_service("indicator_calculation")
+            assert not run.orchestrator.restart_service("indicator_calculation")
+        assert run.orchestrator.restart_service("indicator_calculation")
+        run.orchestrator.run(max_cycles=3)
+        assert run.of(StrategiesEvaluatedEvent)
+
     def test_there_must_be_such_a_service(self, connect):
         """S1."""
         with pytest.raises(KeyError):
