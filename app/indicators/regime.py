@@ -29,6 +29,7 @@ _EXPANDING_RATIO: Final = 1.1
 _WIDTH_QUANTILE: Final = 0.7
 _WIDTH_BEFORE_ANY: Final = 0.04
 _WEIGHTS: Final = 5 + 3 + 2
+LEANS_KEPT: Final = 10_000
 """Of the averages, the RSI and the histogram; the slope adds one where there is any."""
 
 
@@ -49,8 +50,8 @@ class RegimeSettings(msgspec.Struct, frozen=True):
 class HigherTimeframeBias:
     """Which way a higher timeframe leans: its close against its EMA200, and its MACD histogram.
 
-    It leans only where both agree. Its past is kept, so that history of a lower timeframe can be
-    read with the lean of its own time.
+    It leans only where both agree. Its newest `LEANS_KEPT` changes are kept, so that history of a
+    lower timeframe can be read with the lean of its own time.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,8 @@ class HigherTimeframeBias:
         if lean != self.at(candle.close_time):
             self._since.append(candle.close_time)
             self._leans.append(lean)
+            if len(self._since) > 2 * LEANS_KEPT:
+                del self._since[:LEANS_KEPT], self._leans[:LEANS_KEPT]
 
     def at(self, time: datetime) -> str | None:
         """Return ``"bull"``, ``"bear"`` or ``None``: the lean of the last close until `time`."""

@@ -136,7 +136,7 @@ def batch(candles: list[Candle]) -> float:
             talib.MACD(close, 12, 26, 9)
             talib.ADX(high, low, close, 14)
             talib.SUPERTREND(high, low, close, 10, 3.0)
-            talib.STOCH(high, low, close, 14, 3, talib.MA_Type.SMA, 3, talib.MA_Type.SMA)
+            talib.STOCH(high, low, close, 14, 3, slowd_period=3)
 
     return microseconds(work, 100)
 

@@ -132,6 +132,23 @@ class TestRestartingLosesNothing:
         assert run.parts.broker.account() == plain.parts.broker.account()
         assert run.metrics("orchestrator", "restarts") == dict.fromkeys(restart, 4)
 
+    @pytest.mark.parametrize("name", PIPELINE[:3])
+    def test_not_even_in_the_middle_of_a_cycle(self, connect, name):
+        """P13: what was published before goes to the old one, what comes after to the new."""
+        plain = connect(HALF_A_DAY).to_the_end()
+        run = connect(HALF_A_DAY)
+
+        def restart(event):
+            if event.timeframe == "5" and event.candle.close_time.minute == 30:
+                run.orchestrator.restart_service(name)
+
+        run.bus.subscribe(NewCandleEvent, restart)
+        run.to_the_end()
+        assert run.metrics("orchestrator", "restarts")[name] == 12
+        decided = [event.decisions for event in run.of(StrategiesEvaluatedEvent)]
+        assert decided == [event.decisions for event in plain.of(StrategiesEvaluatedEvent)]
+        assert _traded(run) == _traded(plain)
+
     def test_a_service_is_replaced_where_it_stood(self, connect):
         """P13: a new instance, its handlers in the order of the pipeline as before."""
         run = connect().started()

@@ -1,12 +1,24 @@
 """logging.*: the keys that no other test shows, as the daemon's command writes them."""
 
+import logging
 import re
 
 import orjson
+import pytest
 
 FIVE_MINUTES = {"MARKET_DATA_UNTIL": "2025-01-06T08:05Z"}
 TO_FILE = {"LOGGING_FILE_OUTPUT": "true", **FIVE_MINUTES}
 FETCHED = "Fetched data for EURUSD 1"
+
+
+@pytest.fixture(autouse=True)
+def _closed_files(own_process):
+    """Close the log files that the daemon, which ran in this process, leaves to its exit."""
+    before = logging.getLogger().handlers[:]
+    yield
+    for handler in logging.getLogger().handlers:
+        if handler not in before:
+            handler.close()
 
 
 def test_level(main_here):
@@ -36,7 +48,7 @@ def test_file_output(main_here, folder):
     usual = folder / "logs" / "trading_system.log"
     main_here(**FIVE_MINUTES)
     assert not usual.parent.exists()
-    main_here(**TO_FILE)
+    main_here(LOGGING_FILE_OUTPUT="true", **FIVE_MINUTES)
     assert FETCHED in usual.read_text("utf-8")
 
 

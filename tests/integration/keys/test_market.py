@@ -36,7 +36,7 @@ def opening(run):
 
 class TestMarketData:
     def test_source(self, flat, simulated):
-        """V3, V14: the file's bars, or the simulated market's; auto without a bridge is the latter."""
+        """V3, V14: the file's bars, or the simulated market's; auto is the latter."""
         played = flat().to_the_end()
         assert set(closes(played)) == {1.1}
         drawn = closes(simulated(MARKET_DATA_SOURCE="simulated").to_the_end())
@@ -46,12 +46,10 @@ class TestMarketData:
             simulated(MARKET_DATA_SOURCE="file")
 
     def test_path(self, flat, bars_file):
-        """C25: the bars are those of the file named, with several symbols that with its name."""
+        """V14: the bars are those of the file named."""
         other = bars_file([1.25] * 5, "other.csv")
-        assert closes(flat(MARKET_DATA_PATH=str(other)).to_the_end()) == [1.25] * 5
-        own = bars_file([1.2] * 7, "EURUSD_M1.csv")
-        run = flat(MARKET_DATA_PATH=f"{other},{own}")
-        assert set(closes(run.to_the_end())) == {1.1}, "written by the run, under its symbol's name"
+        assert closes(flat(5, MARKET_DATA_PATH=str(other)).to_the_end()) == [1.25] * 5
+        assert closes(flat(5).to_the_end()) == [1.1] * 5
 
     @pytest.mark.parametrize(("speed", "least"), [("6000", 0.3), ("12000", 0.15), ("0", 0)])
     def test_speed(self, flat, speed, least):
@@ -99,25 +97,27 @@ class TestMarketData:
 
 
 class TestBridge:
-    def test_base_url(self, main_here):
+    @pytest.fixture
+    def bounded(self, main_here):
+        """Run the daemon's command for five minutes of market time, if it starts at all."""
+        return lambda **names: main_here(MARKET_DATA_UNTIL="2025-01-06T08:05Z", **names)
+
+    def test_base_url(self, bounded):
         """V3, X1: its market data are asked for, which this version says it cannot give."""
-        refused = main_here(API_BASE_URL="http://127.0.0.1:8000")
+        refused = bounded(API_BASE_URL="http://127.0.0.1:8000")
         assert refused.code == 78
         assert "bridge at API_BASE_URL" in refused.err
-        simulated = {
-            "MARKET_DATA_SOURCE": "simulated",
-            "MARKET_DATA_UNTIL": "2025-01-06T08:05Z",
-        }
-        ended = main_here(API_BASE_URL="http://127.0.0.1:8000", **simulated)
+        source = {"MARKET_DATA_SOURCE": "simulated"}
+        ended = bounded(API_BASE_URL="http://127.0.0.1:8000", **source)
         assert (ended.code, ended.err) == (0, "")
 
     @pytest.mark.parametrize("asks", [{"TRADE_MODE": "live"}, {"MARKET_DATA_SOURCE": "bridge"}])
-    def test_what_needs_it_says_so(self, main_here, asks):
+    def test_what_needs_it_says_so(self, bounded, asks):
         """V3, V4: without an address, and with one this version has no use for."""
-        missing = main_here(**asks)
+        missing = bounded(**asks)
         assert missing.code == 78
         assert "api.base_url is not set: expected API_BASE_URL" in missing.err
-        given = main_here(API_BASE_URL="http://127.0.0.1:8000", **asks)
+        given = bounded(API_BASE_URL="http://127.0.0.1:8000", **asks)
         assert given.code == 78
         assert "no MetaTrader 5 bridge yet" in given.err
 
@@ -146,7 +146,7 @@ class TestServer:
 
 class TestPaper:
     def test_balance(self, flat):
-        """X1: what the account begins with, and what percentages of it are of."""
+        """X1: what the account begins with."""
         for balance in ("10000", "2500.50"):
             account = flat(BROKER_PAPER_BALANCE=balance).parts.broker.account()
             assert account.balance == account.equity == Decimal(balance)

@@ -99,7 +99,7 @@ class TestDataFetching:
 
 class TestIndicatorCalculation:
     def test_track_regime_changes(self, simulated):
-        """C8, E4: on, each change is an event; off, none is, and rows carry the regime all the same."""
+        """C8, E4: on, each change is an event; off, none is, and rows are the same."""
         on = simulated().to_the_end()
         off = simulated(SERVICES_INDICATOR_CALCULATION_TRACK_REGIME_CHANGES="false").to_the_end()
         assert on.of(RegimeChangedEvent)
@@ -145,7 +145,7 @@ class TestTradeExecution:
 
 class TestEventBus:
     def test_mode(self, flat):
-        """C14: synchronous is the one mode: all is done when publish() returns, no other is taken."""
+        """C14: synchronous, the one mode: all is done when publish() returns."""
         run = flat(EVENT_BUS_MODE="synchronous").started()
         order = []
         run.bus.subscribe(CycleStartedEvent, lambda _event: order.append("handled"))
@@ -153,7 +153,7 @@ class TestEventBus:
         run.bus.publish(CycleStartedEvent(cycle=9, time=run.parts.clock.now()))
         order.append("returned")
         assert order == ["handled", "handled", "returned"]
-        with pytest.raises(ConfigurationError, match="EVENT_BUS_MODE.*synchronous"):
+        with pytest.raises(ConfigurationError, match=r"EVENT_BUS_MODE.*synchronous"):
             flat(EVENT_BUS_MODE="asynchronous")
 
 

@@ -44,7 +44,7 @@ class TestTrading:
             run = simulated(TRADING_TIMEFRAMES=asked).to_the_end()
             assert {str(event.timeframe) for event in run.of(NewCandleEvent)} == expected
 
-    def test_symbols(self, connect):
+    def test_several_symbols(self, connect):
         """C25, V14: several symbols side by side, each with its own strategies."""
         half_an_hour = {"MARKET_DATA_UNTIL": "2025-01-06T08:30Z"}
         both = connect({"SYMBOLS": "GBPUSD,BTCUSD", **half_an_hour}).to_the_end()
@@ -146,7 +146,7 @@ class TestSplitting:
         run = sized("0.6", POSITION_SPLIT="2", RISK_PER_GROUP=percent).to_the_end()
         assert sum(leg.volume for leg in intents(run)) == Decimal(volume)
 
-    def test_symbols(self, sized):
+    def test_symbols_split_their_own_way(self, sized):
         """V14: what is said of one symbol beats what holds for all; another symbol's is nothing."""
         names = {
             "EURUSD_POSITION_SPLIT": "2",
