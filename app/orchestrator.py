@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -74,6 +75,8 @@ class TradingOrchestrator:
         self._stages = {stage.name: stage for stage in wiring.stages(parts, self.event_bus)}
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._restarts: dict[str, list[datetime]] = {}
+        self._counted: dict[str, Counter[str]] = {name: Counter() for name in self._stages}
+        """What the replaced instances of each service had counted."""
         self._reported: set[str] = set()
         restart = settings.orchestrator
         self._policy = RestartPolicy(
@@ -180,12 +183,16 @@ class TradingOrchestrator:
         """
         stage = self._stages[name]
         self._restarts.setdefault(name, []).append(self._now)
-        self.services[name].stop()
+        failed = self.services[name]
+        failed.stop()
         try:
             for subscription in self._subscriptions.pop(name, []):
                 self.event_bus.unsubscribe(subscription)
             service = self._create(stage)
             self.services[name] = service
+            self._counted[name].update(
+                {key: n for key, n in failed.metrics().items() if key not in failed.gauges}
+            )
             service.start(self._now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next check tries again
             self._log.error("Restarting %s failed: %s", name, error, exc_info=error)
@@ -234,9 +241,13 @@ class TradingOrchestrator:
                 "services_healthy": healthy,
                 "restarts": {name: len(at) for name, at in self._restarts.items()},
             },
-            "services": {name: service.metrics() for name, service in self.services.items()},
+            "services": {name: self._metrics(name) for name in self.services},
             "event_bus": self.event_bus.metrics(),
         }
+
+    def _metrics(self, name: str) -> dict[str, int | float]:
+        counted = self._counted[name]
+        return {key: n + counted[key] for key, n in self.services[name].metrics().items()}
 
     def _create(self, stage: wiring.Stage) -> Service:
         service, bindings = stage.create()

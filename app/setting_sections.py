@@ -176,7 +176,7 @@ class OrchestratorSettings(Section):
         5, ge=0, le=1000, description="restarts of a service within the window; then it gives up"
     )
     restart_window: float = Field(
-        300.0, gt=0, le=86_400, description="seconds over which restarts are counted"
+        1800.0, gt=0, le=86_400, description="seconds over which restarts are counted"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ValidationError, model_validator
 
 from app import strict_yaml
-from app.domain.errors import ConfigurationError
+from app.domain.errors import ConfigurationError, printable
 from app.setting_sections import (
     ApiSettings,
     BrokerSettings,
@@ -284,4 +284,4 @@ def written(value: object) -> str:
             return "{" + ", ".join(f"{k}: {written(v)}" for k, v in value.items()) + "}"
         case BaseModel():
             return written(value.model_dump(exclude_none=True))
-    return without_credentials(str(value))
+    return printable(without_credentials(str(value)))

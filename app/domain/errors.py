@@ -8,9 +8,13 @@ if TYPE_CHECKING:
 
 
 class OperatorError(Exception):
-    """Something only the operator can put right; its text is the one message they see."""
+    """Something only the operator can put right; its text is the one line they see."""
 
     exit_code: ClassVar[int] = 70
+
+    def __str__(self) -> str:
+        """Return the message on one line, whatever control characters a bad value brought."""
+        return printable(super().__str__())
 
 
 class UsageError(OperatorError):
@@ -35,6 +39,11 @@ class ConfigurationError(OperatorError):
     """A setting, strategy, indicator or data file is wrong: what, where, what was expected."""
 
     exit_code = 78
+
+
+def printable(text: str) -> str:
+    """Return `text` with its line breaks and other control characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(word: str, known: "Iterable[str]") -> str:

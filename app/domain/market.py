@@ -48,7 +48,7 @@ class Timeframe(str):
         minutes = _SPELLINGS.get(str(text).strip().upper())
         if minutes is None:
             raise ConfigurationError(
-                f"unknown timeframe {str(text)!r}: expected minutes such as 1, 5, 60 "
+                f"unknown timeframe '{text}': expected minutes such as 1, 5, 60 "
                 f"or a name such as M15, H4, D1{nearest(str(text), _NAMED_MINUTES)}"
             )
         self = super().__new__(cls, str(minutes))

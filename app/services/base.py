@@ -26,6 +26,8 @@ class Service:
     """
 
     name: ClassVar[str]
+    gauges: ClassVar[frozenset[str]] = frozenset()
+    """Metrics that say how things stand; the others count, and add up over replacements."""
     max_failures: int = 3
     """Failures in a row from which on the service is unhealthy."""
 

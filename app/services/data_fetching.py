@@ -75,6 +75,7 @@ class DataFetchingService(Service):
     """
 
     name: ClassVar[str] = "data_fetching"
+    gauges: ClassVar[frozenset[str]] = frozenset({"failed_cycles_in_a_row", "held_back"})
 
     def __init__(
         self,

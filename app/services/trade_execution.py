@@ -77,6 +77,7 @@ class TradeExecutionService(Service):
     """
 
     name: ClassVar[str] = "trade_execution"
+    gauges: ClassVar[frozenset[str]] = frozenset({"open_positions"})
     reduce_only = False
     """Set while nothing may be opened; what is open goes on being managed and closed."""
 

@@ -310,3 +310,32 @@ class TestGivingUp:
         assert line.startswith("error: trade_execution still fails after 1 restarts")
         assert "=== Final System Metrics ===" in said.out
         assert "Healthy Services: 3" in said.out
+
+
+def test_by_default_a_service_that_never_recovers_is_given_up(connect):
+    """P13: five replacements at the default interval of the checks fit into the default window."""
+    run = connect({"MARKET_DATA_UNTIL": "2025-01-06T10:00Z"}, broker=FailingBroker(range(10_000)))
+    run.orchestrator.start()
+    with pytest.raises(GaveUpError, match="trade_execution still fails after 5 restarts"):
+        run.orchestrator.run()
+    assert len(run.of(RestartBudgetSpentEvent)) == 1
+
+
+def test_counters_add_up_over_replacements(connect):
+    """L43, A4: what a replaced instance counted is still counted; how things stand is not added."""
+    until = {"MARKET_DATA_UNTIL": "2025-01-06T12:00Z"}
+    undisturbed = connect(until).to_the_end()
+    run = connect(until).started()
+    run.orchestrator.run(max_cycles=120)
+    for name in PIPELINE:
+        assert run.orchestrator.restart_service(name)
+    run.orchestrator.run()
+    for counter in (
+        ("data_fetching", "new_candles"),
+        ("indicator_calculation", "indicators_calculated"),
+        ("strategy_evaluation", "strategies_evaluated"),
+        ("strategy_evaluation", "entry_signals"),
+        ("trade_execution", "orders_filled"),
+        ("trade_execution", "open_positions"),
+    ):
+        assert run.metrics("services", *counter) == undisturbed.metrics("services", *counter) > 0

@@ -233,4 +233,3 @@ def test_what_remains_of_the_seeds_error_in_ema200(bars: int, remains: float) ->
     assert left == pytest.approx((199 / 201) ** bars, abs=1e-10)
     assert left < remains + 1e-10
     assert abs((199 / 201) ** 300 - 0.05) < 1e-3
-

@@ -53,7 +53,7 @@ KEYS = [
     ("orchestrator.status_log_interval", 10, "1", 1, "1", "1.5", "a whole number"),
     ("orchestrator.restart_backoff", 1.0, "0", 0.0, "0", "-1", "at least 0"),
     ("orchestrator.restart_budget", 5, "0", 0, "0", "x", "a whole number"),
-    ("orchestrator.restart_window", 300.0, "60", 60.0, "60", "nan", "a finite number"),
+    ("orchestrator.restart_window", 1800.0, "60", 60.0, "60", "nan", "a finite number"),
     ("logging.level", "INFO", "warning", "WARNING", "debug", "DEBGU", "(did you mean 'DEBUG'?)"),
     ("logging.format", "text", "json", "json", "JSON", "xml", "'text' or 'json'"),
     ("logging.correlation_ids", True, "false", False, "false", "x", "true or false"),

@@ -37,7 +37,7 @@ def opening(run):
 class TestMarketData:
     def test_source(self, flat, simulated):
         """V3, V14: the file's bars, or the simulated market's; auto is the latter."""
-        played = flat().to_the_end()
+        played = flat(MARKET_DATA_UNTIL="2025-01-06T08:10Z").to_the_end()
         assert set(closes(played)) == {1.1}
         drawn = closes(simulated(MARKET_DATA_SOURCE="simulated").to_the_end())
         assert len(set(drawn)) > 30
