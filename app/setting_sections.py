@@ -77,7 +77,10 @@ class DataFetchingSettings(Section):
 
     enabled: bool = Field(True, description="false: no candles are fetched")
     fetch_interval: float = Field(
-        5.0, gt=0, le=86_400, description="seconds of market time between two cycles"
+        5.0,
+        gt=0,
+        le=86_400,
+        description="seconds of market time between cycles; a replay steps from candle to candle",
     )
     retry_attempts: int = Field(
         3, ge=0, le=100, description="how often a failed fetch is tried again within its cycle"
@@ -90,7 +93,7 @@ class DataFetchingSettings(Section):
         3.0,
         ge=0,
         le=3600,
-        description="seconds a candle waits for a slower one that closed at the same instant",
+        description="seconds of market time a candle waits for a slower one that closed with it",
     )
     max_failures: int = Field(
         5, ge=1, le=10_000, description="failed cycles in a row until the health check fails"
@@ -164,19 +167,25 @@ class OrchestratorSettings(Section):
 
     enable_auto_restart: bool = Field(True, description="replace a service that fails its check")
     health_check_interval: float = Field(
-        60.0, gt=0, le=86_400, description="seconds between two health checks"
+        60.0, gt=0, le=86_400, description="seconds of market time between two health checks"
     )
     status_log_interval: int = Field(
         10, ge=1, le=1_000_000, description="cycles between two status lines"
     )
     restart_backoff: float = Field(
-        1.0, ge=0, le=3600, description="seconds before the first restart; doubles with each"
+        1.0,
+        ge=0,
+        le=3600,
+        description="seconds of market time between two restarts of a service; doubles with each",
     )
     restart_budget: int = Field(
         5, ge=0, le=1000, description="restarts of a service within the window; then it gives up"
     )
     restart_window: float = Field(
-        1800.0, gt=0, le=86_400, description="seconds over which restarts are counted"
+        1800.0,
+        gt=0,
+        le=86_400,
+        description="seconds of market time over which restarts are counted",
     )
 
 
@@ -239,7 +248,12 @@ class RiskSettings(Section):
         Decimal("1000.0"),
         description="account currency (above 0) lost in a day that blocks entries, or disabled",
     )
-    max_positions: int = Field(10, ge=1, le=10_000, description="open positions at once")
+    max_positions: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="open positions and waiting orders at once, each leg of a split entry counted",
+    )
     max_position_size: Exact = Field(
         Decimal("1.0"), gt=0, le=1_000_000, description="lots of one position or group"
     )
@@ -301,13 +315,14 @@ class RestrictionsSettings(Section):
         5.0, ge=0, le=1440, description="minutes before and after restricted news"
     )
     market_close_duration: Annotated[float, Env("MARKET_CLOSE_RESTRICTION_DURATION")] = Field(
-        15.0, ge=0, le=1440, description="minutes before the market closes"
+        15.0, ge=0, le=1440, description="minutes before a close that is set here or by a holiday"
     )
     default_close_time: Annotated[CloseTime | None, Env("DEFAULT_CLOSE_TIME")] = Field(
         None, description="when the market closes each day", examples=["23:40:00+03:00"]
     )
     account_type: Annotated[Word[AccountType], Env("ACCOUNT_TYPE")] = Field(
-        AccountType.SWING, description="daily also closes all positions before the market does"
+        AccountType.SWING,
+        description="daily also closes all before a close set here or by a holiday",
     )
 
 
@@ -371,7 +386,7 @@ class PaperSettings(Section):
     )
     conversion_rates: Rates = Field(
         {},
-        description="what one unit of a currency is worth in account currency",
+        description="account currency that one unit of a currency is worth, where no symbol says",
         examples=["GBP=1.27,JPY=0.0067"],
     )
 
@@ -391,7 +406,7 @@ class BrokerSettings(Section):
 class RegimeSettings(Section):
     """How the market regime is found."""
 
-    enabled: bool = Field(True, description="false: rows carry no regime")
+    enabled: bool = Field(True, description="false: rows carry warming_up for good")
     warmup_bars: int = Field(500, ge=1, le=1_000_000, description="bars until the first label")
     persist_bars: int = Field(
         2, ge=1, le=1000, description="times in a row a label must come to be adopted"
