@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,9 @@ from app.log_setup import get_logger
 from app.services.base import Health, Service
 from app.settings import Settings
 from app.supervisor import RestartPolicy, Verdict
+
+NEEDED_TO_MANAGE = frozenset({"data_fetching", "trade_execution"})
+"""Without these an open position cannot be managed; its stops at the broker stay."""
 
 CYCLE_ID_MASK = 0xFFFFFFFF
 
@@ -75,6 +78,9 @@ class TradingOrchestrator:
         self._stages = {stage.name: stage for stage in wiring.stages(parts, self.event_bus)}
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._restarts: dict[str, list[datetime]] = {}
+        self._futile: Counter[str] = Counter()
+        """How many replacements in a row finished nothing."""
+        self._given_up = ""
         self._counted: dict[str, Counter[str]] = {name: Counter() for name in self._stages}
         """What the replaced instances of each service had counted."""
         self._reported: set[str] = set()
@@ -104,20 +110,30 @@ class TradingOrchestrator:
         return cls(loaded.settings, wiring.connect(loaded.settings))
 
     def initialize(self) -> None:
-        """Create the enabled services and connect them, in pipeline order."""
+        """Create the enabled services and connect them, in pipeline order; once."""
+        if self.state is not State.CREATED:
+            return
         self._log.info("=== INITIALIZING TRADING SYSTEM ===")
         self._log.info("Creating EventBus...")
         for stage in self._stages.values():
             self._log.info("Creating %s...", stage.title)
-            self.services[stage.name] = self._create(stage)
+            service, bindings = stage.create()
+            self.services[stage.name] = service
+            self._subscribe(stage.name, bindings)
             self._log.info("✓ %s created", stage.title)
         self._log.info("=== INITIALIZED %d SERVICES ===", len(self.services))
         self.state = State.INITIALIZED
 
     def start(self) -> None:
-        """Start all services in pipeline order; when one cannot, stop those already started."""
-        if self.state is State.CREATED:
-            self.initialize()
+        """Start all services in pipeline order; when one cannot, stop those already started.
+
+        Raises:
+            RuntimeError: it was started before; a new run needs a new orchestrator.
+
+        """
+        self.initialize()
+        if self.state is not State.INITIALIZED:
+            raise RuntimeError(f"the orchestrator is {self.state}: build a new one to start again")
         self._log.info("=== STARTING ALL SERVICES ===")
         started: list[Service] = []
         try:
@@ -143,9 +159,14 @@ class TradingOrchestrator:
 
         Raises:
             GaveUpError: a service kept failing after all its restarts.
+            RuntimeError: it was not started.
 
         """
-        interval = interval_seconds or self.settings.services.data_fetching.fetch_interval
+        if self.state is not State.RUNNING:
+            raise RuntimeError(f"the orchestrator is {self.state}: start() it before run()")
+        interval = interval_seconds
+        if interval is None:
+            interval = self.settings.services.data_fetching.fetch_interval
         self._log.info("=== STARTING TRADING LOOP (interval=%gs) ===", interval)
         clock = self.parts.clock
         options = self.settings.orchestrator
@@ -159,6 +180,10 @@ class TradingOrchestrator:
                 next_check = self._now + check_every
             if self._cycles % options.status_log_interval == 0:
                 self._log_status()
+            if self._given_up and not self.parts.broker.positions():
+                break
+        if self._given_up:
+            raise GaveUpError(self._given_up)
 
     def stop(self, cause: str | None = None) -> None:
         """Stop all services in reverse order, saying the `cause`; may be called twice."""
@@ -181,24 +206,25 @@ class TradingOrchestrator:
 
         Raises KeyError when there is no such service.
         """
-        stage = self._stages[name]
         self._restarts.setdefault(name, []).append(self._now)
         failed = self.services[name]
         failed.stop()
+        for subscription in self._subscriptions.pop(name, []):
+            self.event_bus.unsubscribe(subscription)
+        self._futile[name] = 0 if failed.progress else self._futile[name] + 1
         try:
-            for subscription in self._subscriptions.pop(name, []):
-                self.event_bus.unsubscribe(subscription)
-            service = self._create(stage)
-            self.services[name] = service
-            self._counted[name].update(
-                {key: n for key, n in failed.metrics().items() if key not in failed.gauges}
-            )
+            service, bindings = self._stages[name].create()
             service.start(self._now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next check tries again
+            # Nothing half started handles events: the failed one stays, unsubscribed.
             self._log.error("Restarting %s failed: %s", name, error, exc_info=error)
-            self.services[name].failed(error)
-            self.services[name].max_failures = 1
+            failed.broken(error)
             return False
+        self._counted[name].update(
+            {key: n for key, n in failed.metrics().items() if key not in failed.gauges}
+        )
+        self.services[name] = service
+        self._subscribe(name, bindings)
         restarts = len(self._restarts[name])
         self._reported.discard(name)
         self._log.warning("✓ %s restarted (restart %d)", name, restarts)
@@ -209,7 +235,7 @@ class TradingOrchestrator:
         """Look at every service's progress; report, restart or give up what makes none.
 
         Raises:
-            GaveUpError: a service kept failing after all its restarts.
+            GaveUpError: a service kept failing that open positions cannot be managed without.
 
         """
         for name, service in list(self.services.items()):
@@ -249,14 +275,12 @@ class TradingOrchestrator:
         counted = self._counted[name]
         return {key: n + counted[key] for key, n in self.services[name].metrics().items()}
 
-    def _create(self, stage: wiring.Stage) -> Service:
-        service, bindings = stage.create()
-        order = list(self._stages).index(stage.name)
-        self._subscriptions[stage.name] = [
-            self.event_bus.subscribe(event_type, handler, owner=stage.name, order=order)
+    def _subscribe(self, name: str, bindings: Sequence[wiring.Binding]) -> None:
+        order = list(self._stages).index(name)
+        self._subscriptions[name] = [
+            self.event_bus.subscribe(event_type, handler, owner=name, order=order)
             for event_type, handler in bindings
         ]
-        return service
 
     def _run_cycle(self, now: datetime) -> None:
         self._now = now
@@ -272,16 +296,19 @@ class TradingOrchestrator:
 
     def _restart_or_give_up(self, name: str, health: Health) -> None:
         restarts = self._restarts.setdefault(name, [])
-        verdict = self._policy.verdict(restarts, self._now)
+        verdict = self._policy.verdict(restarts, self._now, self._futile[name])
         if verdict is Verdict.RESTART:
             self.restart_service(name)
-        elif verdict is Verdict.GIVE_UP:
-            spent = len(restarts)
-            self.event_bus.publish(RestartBudgetSpentEvent(service=name, restarts=spent))
-            raise GaveUpError(
-                f"{name} still fails after {spent} restarts ({health.reason}); "
-                "no new trades are opened, open positions keep their stops at the broker"
-            )
+        elif verdict is Verdict.GIVE_UP and not health.foreign and not self._given_up:
+            self._give_up(name, health, len(restarts))
+
+    def _give_up(self, name: str, health: Health, restarts: int) -> None:
+        """Open nothing any more; end now, or when what is open and can be managed is closed."""
+        self._given_up = f"{name} still fails after {restarts} restarts ({health.reason})"
+        self.event_bus.publish(RestartBudgetSpentEvent(service=name, restarts=restarts))
+        if name in NEEDED_TO_MANAGE:
+            raise GaveUpError(f"{self._given_up}; open positions keep their stops at the broker")
+        self._log.critical("%s: nothing is opened any more, ending when flat", self._given_up)
 
     def _handler_failed(self, owner: str, _event: Event, error: Exception) -> None:
         service = self.services.get(owner)

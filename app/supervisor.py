@@ -18,8 +18,9 @@ class Verdict(Enum):
 class RestartPolicy(msgspec.Struct, frozen=True):
     """How often a service may be replaced.
 
-    The first replacement is made at once; after n replacements within `window` the next one waits
-    ``backoff * 2**(n-1)``; when `budget` of them did not help, the service is given up.
+    A further replacement waits ``backoff * 2**(n-1)`` after the last of the n within `window`. The
+    service is given up when `budget` replacements within `window` did not help, or as many in a row
+    finished nothing at all, however long they took over it.
     """
 
     backoff: timedelta
@@ -30,10 +31,13 @@ class RestartPolicy(msgspec.Struct, frozen=True):
         """Return the restarts that still count at `now`."""
         return [at for at in restarts if now - at < self.window]
 
-    def verdict(self, restarts: Sequence[datetime], now: datetime) -> Verdict:
-        """Say what to do at `now` about a service that was replaced at `restarts` and fails."""
+    def verdict(self, restarts: Sequence[datetime], now: datetime, futile: int = 0) -> Verdict:
+        """Say what to do at `now` about a failing service that was replaced at `restarts`.
+
+        `futile` of its newest replacements in a row finished nothing.
+        """
         recent = self.recent(restarts, now)
-        if len(recent) >= self.budget:
+        if max(len(recent), futile) >= self.budget:
             return Verdict.GIVE_UP
         if recent and now - recent[-1] < self.backoff * 2 ** (len(recent) - 1):
             return Verdict.WAIT

@@ -277,14 +277,23 @@ def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
     if len(paths) == len(symbols) == 1:
         yield symbols[0], paths[0]
         return
-    for symbol in symbols:
-        named = [path for path in paths if symbol.casefold() in path.name.casefold()]
-        if len(named) != 1:
+    named = {
+        symbol: [path for path in paths if symbol.casefold() in path.name.casefold()]
+        for symbol in symbols
+    }
+    for symbol, found in named.items():
+        if len(found) != 1:
             raise ConfigurationError(
                 f"market_data.path: expected one file with {symbol} in its name, "
-                f"found {len(named)} among {', '.join(path.name for path in paths)}"
+                f"found {len(found)} among {', '.join(path.name for path in paths)}"
             )
-        yield symbol, named[0]
+    for path in paths:
+        if [path] not in named.values():
+            raise ConfigurationError(
+                f"market_data.path: {path.name} is of no traded symbol: {', '.join(symbols)}"
+            )
+    for symbol, found in named.items():
+        yield symbol, found[0]
 
 
 def _speed(settings: Settings) -> float:

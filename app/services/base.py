@@ -11,10 +11,14 @@ from app.log_setup import get_logger
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether a service makes progress, and if not, what stops it."""
+    """Whether a service makes progress, and if not, what stops it.
+
+    A `foreign` fault lies with whom we talk to: it passes by waiting, so nothing is given up for it.
+    """
 
     healthy: bool
     reason: str = ""
+    foreign: bool = False
 
 
 class Service:
@@ -53,6 +57,16 @@ class Service:
         self.failures_in_a_row = 1 if progressed else self.failures_in_a_row + 1
         self._handled_at_failure = self.handled
         self._last_error = f"{type(error).__name__}: {error}"
+
+    def broken(self, error: Exception) -> None:
+        """Take in that no replacement could be started: nothing less than one helps."""
+        self.failed(error)
+        self.failures_in_a_row = self.max_failures
+
+    @property
+    def progress(self) -> int:
+        """How much the service has finished since it was started."""
+        return self.handled
 
     def health(self) -> Health:
         """Say whether the service makes progress."""

@@ -16,13 +16,24 @@ T = TypeVar("T", int, datetime)
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
+NO_TIME = timedelta()
 HOUR = 60
 
 
 class _Series:
     """One symbol and timeframe: the newest candle known, and when the next one can have closed."""
 
-    __slots__ = ("awaited", "due", "failing", "fastest", "last", "others", "symbol", "timeframe")
+    __slots__ = (
+        "awaited",
+        "due",
+        "failing",
+        "fastest",
+        "lag",
+        "last",
+        "others",
+        "symbol",
+        "timeframe",
+    )
 
     def __init__(self, symbol: str, timeframe: Timeframe) -> None:
         self.symbol = symbol
@@ -30,6 +41,8 @@ class _Series:
         self.others: tuple[_Series, ...] = ()
         """The symbol's other series, slowest first."""
         self.fastest = False
+        self.lag = NO_TIME
+        """How far behind the market's now the symbol is seen: that of all its series alike."""
         self.last = BEGINNING
         self.due = BEGINNING
         self.failing = False
@@ -37,13 +50,14 @@ class _Series:
         """Whether other candles wait for its; ended by waiting in vain, until it answers again."""
 
 
-def _series_of(symbol: str, timeframes: Sequence[Timeframe]) -> list[_Series]:
+def _series_of(symbol: str, timeframes: Sequence[Timeframe], candle_index: int) -> list[_Series]:
     """Return the series of one symbol, slowest first."""
     slowest_first = sorted(timeframes, key=lambda t: t.minutes, reverse=True)
     made = [_Series(symbol, timeframe) for timeframe in slowest_first]
     for series in made:
         series.others = tuple(other for other in made if other is not series)
         series.fastest = series is made[-1]
+        series.lag = made[-1].timeframe.delta * (candle_index - 1)
     return made
 
 
@@ -66,8 +80,8 @@ class DataFetchingService(Service):
         series: symbol -> its timeframes.
         server_time: aligns slow candles.
         nbr_bars: bars asked for; a wider gap is fetched until it is closed.
-        candle_index: 1 takes everything up to the most recent closed candle, 2 leaves that one
-            out, and so on.
+        candle_index: 1 takes everything up to the most recent closed candle; with 2 the market is
+            seen one candle of the symbol's fastest timeframe later, and so on.
         retry_attempts: further tries in one cycle when the source does not answer.
         hold_back: market time a candle waits for those that come before it.
         max_failures: failed cycles in a row from which on the service is unhealthy.
@@ -96,11 +110,12 @@ class DataFetchingService(Service):
         self._source = source
         self._journal = journal
         self._server_time = server_time
-        self._bars = nbr_bars + candle_index - 1
-        self._left_out = candle_index - 1
+        self._bars = nbr_bars
         self._retries = retry_attempts
         self._hold_back = hold_back
-        self._series = [s for symbol, frames in series.items() for s in _series_of(symbol, frames)]
+        self._series = [
+            s for symbol, frames in series.items() for s in _series_of(symbol, frames, candle_index)
+        ]
         self._by_key = {(s.symbol, s.timeframe): s for s in self._series}
         self._held: list[Candle] = []
         self._failed_cycles = 0
@@ -116,10 +131,10 @@ class DataFetchingService(Service):
         Where the very first start was is remembered, so that a restart loses nothing either.
         """
         for series in self._series:
-            symbol, timeframe = series.symbol, series.timeframe
+            symbol, timeframe, seen = series.symbol, series.timeframe, now - series.lag
             last = self._journal.last_candle(symbol, timeframe)
             if last is None:
-                forming = self._server_time.candle_open(timeframe, now)
+                forming = self._server_time.candle_open(timeframe, seen)
                 last = self._server_time.candle_open(timeframe, forming - INSTANT)
                 self._journal.candle_announced(symbol, timeframe, last)
             series.last = last
@@ -130,9 +145,10 @@ class DataFetchingService(Service):
         candles = self._held
         failed = False
         for series in self._series:
-            if series.fastest or now >= series.due:
+            seen = now - series.lag
+            if series.fastest or seen >= series.due:
                 try:
-                    candles.extend(self._fetch(series, now))
+                    candles.extend(self._fetch(series, seen))
                     series.failing, series.awaited = False, True
                 except SourceError as error:
                     series.failing = failed = True
@@ -147,7 +163,8 @@ class DataFetchingService(Service):
     def health(self) -> Health:
         """Unhealthy after too many failed cycles in a row."""
         if self._failed_cycles >= self.max_failures:
-            return Health(False, f"{self._failed_cycles} failed cycles in a row: {self._failure}")
+            reason = f"{self._failed_cycles} failed cycles in a row: {self._failure}"
+            return Health(False, reason, foreign=True)
         return super().health()
 
     def metrics(self) -> dict[str, int | float]:
@@ -167,8 +184,6 @@ class DataFetchingService(Service):
         candles = self._ask(self._source.latest, symbol, timeframe, self._bars, now)
         if candles and candles[0].time > last:
             candles = self._ask(self._source.after, symbol, timeframe, last, now)
-        if self._left_out:
-            candles = candles[: -self._left_out]
         bars = len(candles)
         newest = candles[-1] if candles else None
         self._fetches += 1
@@ -201,10 +216,8 @@ class DataFetchingService(Service):
     def _next_close(self, timeframe: Timeframe, closed: datetime) -> datetime:
         """Return when the candle after the one that closed at `closed` can be taken, at best."""
         if timeframe.minutes <= HOUR:
-            return closed + timeframe.delta * (1 + self._left_out)
-        for _ in range(1 + self._left_out):
-            closed = self._server_time.candle_close(timeframe, closed)
-        return closed
+            return closed + timeframe.delta
+        return self._server_time.candle_close(timeframe, closed)
 
     def _ask(
         self,
@@ -250,19 +263,20 @@ class DataFetchingService(Service):
             for candle in candles:
                 symbol, timeframe = candle.symbol, candle.timeframe
                 series = self._by_key[symbol, timeframe]
-                if symbol in held_symbols or self._must_wait(series, candle, now):
+                seen = now - series.lag
+                if symbol in held_symbols or self._must_wait(series, candle, seen):
                     held_symbols.add(symbol)
                     held.append(candle)
                     done += 1
                     continue
                 self._journal.candle_announced(symbol, timeframe, candle.time)
                 done += 1
-                self._publish(candle, now)
+                self._publish(candle, seen)
         finally:
             self._held = held + candles[done:]
 
     def _publish(self, candle: Candle, now: datetime) -> None:
-        late = now - candle.close_time >= candle.timeframe.delta * (1 + self._left_out)
+        late = now - candle.close_time >= candle.timeframe.delta
         self._candles += 1
         self._late += late
         self.bus.publish(NewCandleEvent(candle=candle, late=late))

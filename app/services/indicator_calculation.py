@@ -11,7 +11,7 @@ from app.domain.rows import Row
 from app.events import IndicatorsCalculatedEvent, NewCandleEvent, RegimeChangedEvent
 from app.indicators.engine import IndicatorEngine
 from app.ports import DataSource, Journal
-from app.services.base import Service
+from app.services.base import Health, Service
 
 
 class IndicatorCalculationService(Service):
@@ -49,6 +49,7 @@ class IndicatorCalculationService(Service):
         self._history_bars = history_bars
         self._track = track_regime_changes
         self._views: dict[str, dict[Timeframe, tuple[Row, ...]]] = {}
+        self._broken: dict[tuple[str, Timeframe], str] = {}
         self._newest: dict[tuple[str, Timeframe], datetime] = {}
         self._calculated = 0
         self._regime_changes = 0
@@ -70,9 +71,18 @@ class IndicatorCalculationService(Service):
         if newest is not None and candle.time <= newest:
             self._ignored += 1
             return
-        row = self._engines[key].update(candle)
-        self._newest[key] = candle.time
+        if key in self._broken:
+            return
         view = self._views[symbol]
+        try:
+            row = self._engines[key].update(candle)
+        except Exception as error:
+            # The engine stands between two candles now: nothing is decided on this series until
+            # the service is replaced and warmed up anew.
+            self._broken[key] = f"{symbol} {timeframe}: {type(error).__name__}: {error}"
+            view[timeframe] = ()
+            raise
+        self._newest[key] = candle.time
         rows = view[timeframe]
         view[timeframe] = (*rows[1 - self._recent_rows :], row)
         self._calculated += 1
@@ -95,6 +105,12 @@ class IndicatorCalculationService(Service):
                 timeframe=timeframe,
             )
         self.handled += 1
+
+    def health(self) -> Health:
+        """Unhealthy as soon as one series cannot be calculated."""
+        if self._broken:
+            return Health(False, "; ".join(self._broken.values()))
+        return super().health()
 
     def metrics(self) -> dict[str, int | float]:
         """Return the counts of rows and regime changes."""

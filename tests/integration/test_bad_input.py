@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app import settings, wiring
+from app.domain.errors import ConfigurationError
+
 ROOT = Path(__file__).parents[2]
 SERVICES = Path("config/services.yaml")
 INDICATORS = Path("conf/indicators/eurusd/eurusd_1.yaml")
@@ -167,3 +170,14 @@ def test_a_decision_file_that_cannot_be_written(main_here):
     assert ended.code == 78
     assert "--decisions no/such/folder.jsonl" in ended.err
     assert "STARTING ALL SERVICES" not in ended.out
+
+
+def test_a_file_of_no_traded_symbol_is_not_ignored(folder):
+    """A second file beside the one symbol's would otherwise be left out in silence."""
+    environ = {
+        "TRADING_SYMBOL": "EURUSD",
+        "MARKET_DATA_SOURCE": "file",
+        "MARKET_DATA_PATH": "EURUSD_M1.csv,GBPUSD_M1.csv",
+    }
+    with pytest.raises(ConfigurationError, match=r"GBPUSD_M1\.csv is of no traded symbol: EURUSD"):
+        wiring.connect(settings.load(environ=environ, dotenv=None).settings)

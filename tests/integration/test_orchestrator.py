@@ -347,3 +347,34 @@ def test_limits_come_from_the_settings(minutes, name, value, reason):
     free = minutes(10, two).to_the_end()
     assert reason not in {event.reason for event in free.of(TradingBlockedEvent)}
     assert len(free.of(OrderPlacedEvent)) == 2
+
+
+class TestLifeCycle:
+    """Each step is taken once, in order."""
+
+    def test_initialize_twice_creates_the_services_once(self, minutes):
+        """L9, L18, X11: no candle is announced twice."""
+        run = minutes(5)
+        run.orchestrator.initialize()
+        services = dict(run.orchestrator.services)
+        run.orchestrator.initialize()
+        assert run.orchestrator.services == services
+        assert len(run.to_the_end().of(NewCandleEvent)) == len(
+            minutes(5).to_the_end().of(NewCandleEvent)
+        )
+
+    def test_running_needs_a_start(self, minutes):
+        with pytest.raises(RuntimeError, match="start"):
+            minutes(5).orchestrator.run()
+
+    def test_a_stopped_orchestrator_is_not_started_again(self, minutes):
+        run = minutes(5).to_the_end()
+        with pytest.raises(RuntimeError, match="new one"):
+            run.orchestrator.start()
+
+    def test_an_interval_of_nothing_is_an_interval(self, minutes, monkeypatch):
+        run = minutes(5).started()
+        waits = []
+        monkeypatch.setattr(run.parts.clock, "wait", waits.append)
+        run.orchestrator.run(interval_seconds=0)
+        assert waits == [0]

@@ -25,6 +25,7 @@ from app.events import (
     StopMovedEvent,
     StrategiesEvaluatedEvent,
 )
+from app.indicators.engine import IndicatorEngine
 
 PIPELINE = ["data_fetching", "indicator_calculation", "strategy_evaluation", "trade_execution"]
 HALF_A_DAY = {
@@ -260,16 +261,45 @@ class TestHealth:
 
 
 class TestGivingUp:
-    def test_when_the_budget_is_spent(self, failing_market, monkeypatch):
+    def test_when_the_budget_is_spent(self, connect):
         """P13: as many restarts as allowed, then the end, with nothing new opened."""
-        budget = {"ORCHESTRATOR_RESTART_BUDGET": "2", "ORCHESTRATOR_RESTART_WINDOW": "3600"}
-        run = failing_market(lambda minute: minute >= 10, **budget).started()
-        with pytest.raises(GaveUpError, match="data_fetching still fails after 2 restarts"):
+        budget = {"ORCHESTRATOR_RESTART_BUDGET": "2", "MARKET_DATA_UNTIL": "2025-01-06T10:00Z"}
+        run = connect(budget, broker=FailingBroker(range(10_000))).started()
+        with pytest.raises(GaveUpError, match="trade_execution still fails after 2 restarts"):
             run.orchestrator.run()
         assert len(run.of(ServiceRestartedEvent)) == 2
         (spent,) = run.of(RestartBudgetSpentEvent)
-        assert (spent.service, spent.restarts) == ("data_fetching", 2)
+        assert (spent.service, spent.restarts) == ("trade_execution", 2)
         assert run.service("trade_execution").reduce_only
+
+    def test_a_silent_source_is_waited_for(self, failing_market):
+        """P27: its fault is not ours: restarts stay within the budget, and it is waited for."""
+        run = failing_market(lambda minute: 10 <= minute < 100, minutes=120).started()
+        run.orchestrator.run()
+        assert not run.of(RestartBudgetSpentEvent)
+        assert 1 <= len(run.of(ServiceRestartedEvent)) <= 15
+        assert run.of(NewCandleEvent)[-1].candle.close_time == run.of(CycleStartedEvent)[-1].time
+        assert all(run.orchestrator.get_service_health().values())
+
+    def test_what_is_open_is_managed_until_it_is_closed(self, connect, monkeypatch):
+        """P13: a pipeline that cannot decide any more opens nothing and ends when it is flat."""
+        run = connect({"MARKET_DATA_UNTIL": "2025-01-08T00:00Z"}).started()
+        update = IndicatorEngine.update
+        fails_from = []
+
+        def broken_while_something_is_open(engine, candle):
+            if fails_from or run.parts.broker.positions():
+                fails_from.append(candle.close_time)
+                raise ArithmeticError("planted")
+            return update(engine, candle)
+
+        monkeypatch.setattr(IndicatorEngine, "update", broken_while_something_is_open)
+        with pytest.raises(GaveUpError, match="indicator_calculation still fails after 5 restarts"):
+            run.orchestrator.run()
+        spent = run.events.index(run.of(RestartBudgetSpentEvent)[0])
+        assert not [it for it in run.events[spent:] if isinstance(it, OrderFilledEvent)]
+        assert [it for it in run.events[spent:] if isinstance(it, PositionClosedEvent)]
+        assert not run.parts.broker.positions()
 
     def test_restarts_back_off(self, failing_market):
         """C18: each further restart waits longer, and old ones do not count for ever."""
@@ -339,3 +369,60 @@ def test_counters_add_up_over_replacements(connect):
         ("trade_execution", "open_positions"),
     ):
         assert run.metrics("services", *counter) == undisturbed.metrics("services", *counter) > 0
+
+
+class TestABrokenSeries:
+    """One series that cannot be calculated is noticed, although the others go on."""
+
+    def test_is_not_ready_until_the_service_is_replaced(self, connect, monkeypatch):
+        """P5, P13: nobody decides on its old rows, and a replacement warms it up anew."""
+        until = {"MARKET_DATA_UNTIL": "2025-01-06T12:00Z"}
+        undisturbed = connect(until).to_the_end()
+        run = connect({**until, "ORCHESTRATOR_HEALTH_CHECK_INTERVAL": "300"}).started()
+        update = IndicatorEngine.update
+        planted = []
+
+        def once(engine, candle):
+            if engine.timeframe == "15" and not planted and f"{candle.close_time:%H%M}" == "0915":
+                planted.append(candle)
+                raise ArithmeticError("planted")
+            return update(engine, candle)
+
+        monkeypatch.setattr(IndicatorEngine, "update", once)
+        run.orchestrator.run()
+        assert [it.service for it in run.of(ServiceRestartedEvent)] == ["indicator_calculation"]
+        without = [
+            it
+            for it in run.of(IndicatorsCalculatedEvent)
+            if not it.view.get("15") and it.timeframe == "1"
+        ]
+        assert 1 <= len(without) <= 6
+        warmed, never_broken = (
+            it.of(IndicatorsCalculatedEvent)[-1].view for it in (run, undisturbed)
+        )
+        for timeframe, rows in never_broken.items():
+            for value, expected in zip(warmed[timeframe][-1].values, rows[-1].values, strict=True):
+                assert value == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_replacement_that_cannot_start_handles_nothing(connect, monkeypatch):
+    """P13: half started, it would trade without knowing what is open."""
+    run = connect({"MARKET_DATA_UNTIL": "2025-01-06T12:00Z"}).started()
+    run.orchestrator.run(max_cycles=60)
+    account = run.parts.broker.account
+    monkeypatch.setattr(run.parts.broker, "account", lambda: 1 / 0)
+    assert not run.orchestrator.restart_service("trade_execution")
+    monkeypatch.setattr(run.parts.broker, "account", account)
+    assert not run.orchestrator.get_service_health()["trade_execution"]
+    owners = {handler["owner"] for handler in run.metrics("event_bus", "handlers")}
+    assert "trade_execution" not in owners
+    run.orchestrator.check_health()
+    assert run.orchestrator.get_service_health()["trade_execution"]
+
+
+def test_a_slow_service_that_finishes_nothing_is_given_up_too(connect):
+    """P13: however long its failures take, as many replacements as the budget are enough."""
+    slow = {"ORCHESTRATOR_RESTART_WINDOW": "60", "MARKET_DATA_UNTIL": "2025-01-07T00:00Z"}
+    run = connect(slow, broker=FailingBroker(range(10_000))).started()
+    with pytest.raises(GaveUpError, match="after 5 restarts"):
+        run.orchestrator.run()

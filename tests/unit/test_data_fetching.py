@@ -181,30 +181,32 @@ def test_the_first_start_begins_with_what_closes_next() -> None:
 
 
 @pytest.mark.parametrize("index", [1, 2, 3])
-def test_candle_index_leaves_the_newest_candles_out(index: int) -> None:
+def test_candle_index_sees_the_market_later(index: int) -> None:
     """C4: 1 is the most recent closed candle, 2 the one before it."""
     desk = Desk(Market(traded(10)), candle_index=index)
-    announced = [desk.cycle(at(minute)) for minute in range(1, 6)]
-    left_out = index - 1
-    expected = [f"M1 10:0{minute - left_out}" for minute in range(1, 6)]
-    assert announced == [
-        [name] if minute > left_out else [] for minute, name in enumerate(expected, start=1)
+    announced = [desk.cycle(at(minute)) for minute in range(3, 7)]
+    assert [names[-1] for names in announced] == [
+        f"M1 10:0{minute - (index - 1)}" for minute in range(3, 7)
     ]
-    assert not any(event.late for event in desk.candles())
 
 
-@pytest.mark.parametrize(("nbr_bars", "index", "asked"), [(3, 1, 3), (5, 1, 5), (3, 2, 4)])
-def test_so_many_bars_are_asked_for(nbr_bars: int, index: int, asked: int) -> None:
-    """C5: the bars left out by candle_index come on top."""
+@pytest.mark.parametrize("index", [1, 2])
+def test_candle_index_keeps_timeframes_together(index: int) -> None:
+    """C4: a slow candle is announced just before the fast one that closed with it."""
+    desk = Desk(Market(traded(40), (M1, M15)), candle_index=index)
+    names = [name for minute in range(5, 40) for name in desk.cycle(at(minute))]
+    assert names[names.index("M15 10:15") + 1] == "M1 10:15"
+
+
+@pytest.mark.parametrize("nbr_bars", [3, 5])
+def test_so_many_bars_are_asked_for(nbr_bars: int) -> None:
+    """C5."""
     market = Market(traded(3))
-    desk = Desk(market, nbr_bars=nbr_bars, candle_index=index)
+    desk = Desk(market, nbr_bars=nbr_bars)
     desk.cycle(at(2))
-    assert market.asked == [("latest", "M1", asked)]
+    assert market.asked == [("latest", "M1", nbr_bars)]
     fetched = [event for event in desk.events if isinstance(event, DataFetchedEvent)]
-    newest = at(2 - index)
-    assert fetched == [
-        DataFetchedEvent(symbol="EURUSD", timeframe=M1, bars=nbr_bars, newest=newest)
-    ]
+    assert fetched == [DataFetchedEvent(symbol="EURUSD", timeframe=M1, bars=nbr_bars, newest=at(1))]
 
 
 def test_a_fetch_is_said_before_its_candles(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,16 +277,16 @@ def test_a_slow_timeframe_is_asked_only_when_its_next_candle_can_have_closed() -
     assert asked.count("M15") == 3, "when it started, at 10:15 and at 10:30"
 
 
-def test_a_slow_timeframe_left_out_by_candle_index_is_not_asked_every_cycle_nor_waited_for(
+def test_a_slow_timeframe_is_not_asked_every_cycle_whatever_the_candle_index(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """C4: with 2, the M15 candle of 10:15 is taken at 10:30, the M1 candle of 10:15 at 10:16."""
+    """C4: with 2, the candles of 10:15 are taken at 10:16, M15 and M1 alike."""
     market = Market(traded(60), (M1, M15))
     desk = Desk(market, start=at(7), candle_index=2)
     announced = [c for minute in range(7, 46) for c in desk.cycle(at(minute))]
     assert [c for c in announced if c.startswith("M15")] == ["M15 10:15", "M15 10:30"]
-    assert announced.index("M15 10:15") == announced.index("M1 10:28") + 1
-    assert [timeframe for _, timeframe, _ in market.asked].count("M15") == 4
+    assert announced.index("M15 10:15") == announced.index("M1 10:15") - 1
+    assert [timeframe for _, timeframe, _ in market.asked].count("M15") == 3
     assert desk.service.metrics()["held_back"] == 0
     assert not caplog.records
 
