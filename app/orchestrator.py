@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from app import settings as settings_module
 from app import wiring
 from app.bus import EventBus, Subscription
-from app.domain.errors import GaveUpError
+from app.domain.errors import GaveUpError, nearest
 from app.domain.market import Quote
 from app.events import (
     CycleCompletedEvent,
@@ -102,11 +102,15 @@ class TradingOrchestrator:
     ) -> "TradingOrchestrator":
         """Return an orchestrator for the configuration file and the environment.
 
+        Logging is set up too, unless the program that calls has done so.
+
         Raises:
             ConfigurationError: a setting, indicator, strategy or data file is wrong.
 
         """
         loaded = settings_module.load(Path(config) if config else None, environ)
+        if not logging.getLogger().handlers:
+            wiring.set_up_logging(loaded.settings.logging)
         return cls(loaded.settings, wiring.connect(loaded.settings))
 
     def initialize(self) -> None:
@@ -204,8 +208,12 @@ class TradingOrchestrator:
     def restart_service(self, name: str) -> bool:
         """Replace a service by a new instance; ``False`` when the new one cannot start.
 
-        Raises KeyError when there is no such service.
+        Raises:
+            KeyError: there is no such service.
+
         """
+        if name not in self.services:
+            raise KeyError(f"no service '{name}'{nearest(name, self.services)}")
         self._restarts.setdefault(name, []).append(self._now)
         failed = self.services[name]
         failed.stop()

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+)
 
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
@@ -34,7 +42,7 @@ class Mode(StrEnum):
 
 
 class EvaluationMode(StrEnum):
-    """Which candles evaluate a strategy: its trigger timeframe's, or any of its timeframes'."""
+    """Which candles evaluate a strategy: its trigger timeframe's, or its fastest one's."""
 
     ON_NEW_CANDLE = "on_new_candle"
     ON_ANY_CANDLE = "on_any_candle"
@@ -231,3 +239,17 @@ Rates = Annotated[Mapping[Currency, Annotated[Exact, Field(gt=0)]], BeforeValida
 PipValues = Annotated[
     Mapping[Symbol, Annotated[float, Strict(strict=False), Field(gt=0)]], BeforeValidator(_paired)
 ]
+
+
+class Section(BaseModel):
+    """A group of keys: no others are taken, and nothing changes after the start."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _empty_section(value: object) -> object:
+    """Take a section of which every line is commented out for an empty one."""
+    return {} if value is None else value
+
+
+Part = Annotated[T, BeforeValidator(_empty_section)]

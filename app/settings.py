@@ -17,61 +17,22 @@ from app.domain.errors import ConfigurationError, printable
 from app.setting_sections import (
     ApiSettings,
     BrokerSettings,
-    EventBusSettings,
-    LoggingSettings,
     MarketDataSettings,
-    OrchestratorSettings,
-    Part,
     RegimeSettings,
     RestrictionsSettings,
     RiskSettings,
-    Section,
-    ServicesSettings,
-    SplitSettings,
     SplittingSettings,
     TradingSettings,
 )
-from app.setting_sources import Environment, Given, KeyPath, Leaf, leaves
-from app.setting_values import (
-    AccountType,
-    EvaluationMode,
-    ExecutionMode,
-    FactsKept,
-    LogFormat,
-    LogLevel,
-    MarketDataSource,
-    Mode,
+from app.setting_services import (
+    EventBusSettings,
+    LoggingSettings,
+    OrchestratorSettings,
+    ServicesSettings,
 )
+from app.setting_sources import Environment, Given, KeyPath, Leaf, leaves
+from app.setting_values import MarketDataSource, Mode, Part, Section
 from app.validation import dotted, explain, without_credentials
-
-__all__ = [
-    "DEFAULT_FILE",
-    "AccountType",
-    "ApiSettings",
-    "BrokerSettings",
-    "EvaluationMode",
-    "EventBusSettings",
-    "ExecutionMode",
-    "FactsKept",
-    "Loaded",
-    "LogFormat",
-    "LogLevel",
-    "LoggingSettings",
-    "MarketDataSettings",
-    "MarketDataSource",
-    "Mode",
-    "OrchestratorSettings",
-    "RegimeSettings",
-    "RestrictionsSettings",
-    "RiskSettings",
-    "ServicesSettings",
-    "Settings",
-    "SplitSettings",
-    "SplittingSettings",
-    "TradingSettings",
-    "load",
-    "logging_from_environment",
-]
 
 DEFAULT_FILE: Final = Path("config/services.yaml")
 DEFAULT_DOTENV: Final = Path(".env")

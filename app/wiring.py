@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from app import log_setup
 from app.adapters.clocks import ReplayClock
 from app.adapters.history_files import FileFeed
 from app.adapters.indicator_files import load_indicators
@@ -47,15 +48,17 @@ from app.services.data_fetching import DataFetchingService
 from app.services.indicator_calculation import IndicatorCalculationService
 from app.services.strategy_evaluation import StrategyEvaluationService
 from app.services.trade_execution import TradeExecutionService
-from app.settings import (
+from app.setting_services import LoggingSettings
+from app.setting_values import (
     AccountType,
     EvaluationMode,
     ExecutionMode,
     FactsKept,
+    LogFormat,
     MarketDataSource,
     Mode,
-    Settings,
 )
+from app.settings import Settings
 from app.strategies.evaluate import Strategy
 
 E = TypeVar("E", bound=Event)
@@ -80,7 +83,9 @@ class Parts:
     strategies: Mapping[str, tuple[Strategy, ...]]
     entry_rules: EntryRules
     notes: tuple[str, ...] = ()
-    """What the operator should know before the start."""
+    """What the operator wants to know before the start."""
+    warnings: tuple[str, ...] = ()
+    """What they should not miss."""
 
     def timeframes(self, symbol: str) -> tuple[Timeframe, ...]:
         """Return the timeframes of `symbol`, slowest first."""
@@ -140,6 +145,34 @@ def stages(parts: Parts, bus: EventBus) -> tuple[Stage, ...]:
     )
 
 
+def set_up_logging(
+    options: LoggingSettings,
+    *,
+    to_file: bool = True,
+    on_stdout_closed: Callable[[], None] = lambda: None,
+) -> None:
+    """Set all logging up as configured; `on_stdout_closed` is told when nobody reads any more.
+
+    Raises:
+        ConfigurationError: the log file cannot be written.
+
+    """
+    file = options.log_file if options.file_output and to_file else None
+    try:
+        log_setup.configure(
+            level=options.level,
+            as_json=options.format is LogFormat.JSON,
+            correlation_ids=options.correlation_ids,
+            levels=options.levels,
+            file=file,
+            file_max_bytes=options.file_max_bytes,
+            file_backups=options.file_backups,
+            on_stdout_closed=on_stdout_closed,
+        )
+    except OSError as error:
+        raise ConfigurationError(f"logging.log_file {file}: {error.strerror}") from None
+
+
 def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -> Parts:
     """Open what the configuration asks for, telling each step to `say`.
 
@@ -186,7 +219,8 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
         indicators=indicators,
         strategies=strategies,
         entry_rules=entry_rules,
-        notes=(*source.report(), *broker.notes, *warnings, _pace(settings)),
+        notes=(*source.report(), *_traded(strategies), _pace(settings), *_mode(settings)),
+        warnings=(*broker.notes, *warnings),
     )
 
 
@@ -300,6 +334,18 @@ def _speed(settings: Settings) -> float:
     if settings.market_data.speed is not None:
         return settings.market_data.speed
     return 0.0 if settings.market_data.source is MarketDataSource.FILE else SIMULATED_SPEED
+
+
+def _traded(strategies: Mapping[str, tuple[Strategy, ...]]) -> Iterator[str]:
+    for symbol, loaded in strategies.items():
+        names = ", ".join(one.rules.name for one in loaded) or "none enabled"
+        yield f"Strategies of {symbol}: {names}"
+
+
+def _mode(settings: Settings) -> Iterator[str]:
+    executes = settings.services.trade_execution.enabled
+    if settings.trading.mode is Mode.MONITOR or not executes:
+        yield "Monitor mode: signals only, no order is sent"
 
 
 def _pace(settings: Settings) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -22,9 +21,12 @@ def decision_file(path: Path, bus: EventBus) -> Iterator[None]:
 
     A line holds `time` (close of the trigger candle, ISO UTC), `symbol`, `strategy`, `timeframe`,
     `entry_long`, `entry_short`, `exit_long`, `exit_short` (true, false or "not_ready"), `regime`
-    (timeframe -> label) and `trades`: the orders the broker accepted because of it, with action,
-    direction, size (lots), entry, stop and targets (prices). Lines are written when the next cycle
-    begins, for only then all orders of a cycle are known, and at the end of the block.
+    (timeframe -> label) and `trades`: the orders of the strategy that the broker accepted because
+    of it, with action, direction, size (lots), and entry, stop and targets (prices) or an exit's
+    reason. An exit between two evaluations (a duration, a session's end, one that was refused
+    before) stands in the next line of its strategy; after the last line there is none for it.
+    Lines are written when the next cycle begins, for only then all orders of a cycle are known, and
+    at the end of the block.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -57,14 +59,14 @@ class _Writer:
         self._file = file
         self._log = get_logger("decision_file")
         self._decisions: list[Decision] = []
-        self._orders: dict[tuple[str, str, datetime], list[Intent]] = {}
+        self._orders: dict[tuple[str, str], list[Intent]] = {}
 
     def on_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
         self._decisions.extend(event.decisions)
 
     def on_order(self, event: OrderPlacedEvent) -> None:
         intent = event.intent
-        key = intent.symbol, intent.strategy, intent.candle_time
+        key = intent.symbol, intent.strategy
         self._orders.setdefault(key, []).append(intent)
 
     def on_cycle_started(self, _event: CycleStartedEvent) -> None:
@@ -76,7 +78,6 @@ class _Writer:
             for decision in self._decisions
         ]
         self._decisions.clear()
-        self._orders.clear()
         if not lines:
             return
         try:
@@ -85,8 +86,6 @@ class _Writer:
             self._log.error("%d decisions were not written: %s", len(lines), error.strerror)
 
     def _line(self, decision: Decision) -> dict[str, object]:
-        key = decision.symbol, decision.strategy, decision.candle.time
-        orders = self._orders.get(key, [])
         line: dict[str, object] = {
             "time": decision.time.isoformat(),
             "symbol": decision.symbol,
@@ -97,11 +96,20 @@ class _Writer:
             "exit_long": _said(decision.exit_long),
             "exit_short": _said(decision.exit_short),
             "regime": {str(timeframe): label for timeframe, label in decision.regimes.items()},
-            "trades": [_trade(intent) for intent in orders],
+            "trades": [_trade(intent) for intent in self._traded(decision)],
         }
         if decision.facts:
             line["facts"] = [_fact(fact) for fact in decision.facts]
         return line
+
+    def _traded(self, decision: Decision) -> list[Intent]:
+        """Take out the orders decided on candles that opened before the decision was made."""
+        key = decision.symbol, decision.strategy
+        orders = self._orders.pop(key, [])
+        later = [intent for intent in orders if intent.candle_time >= decision.time]
+        if later:
+            self._orders[key] = later
+        return [intent for intent in orders if intent.candle_time < decision.time]
 
 
 def _said(truth: Truth) -> bool | str:
@@ -118,6 +126,8 @@ def _trade(intent: Intent) -> dict[str, object]:
         trade["entry"] = _price(intent.expected_price)
         trade["stop"] = _price(intent.stop_loss)
         trade["targets"] = [_price(target) for target in intent.targets]
+    else:
+        trade["reason"] = intent.close_reason
     return trade
 
 

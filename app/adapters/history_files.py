@@ -1,22 +1,20 @@
 """Recorded bars: MetaTrader 5 exports, plain CSV and Parquet, read with suspicion.
 
-A file that cannot be understood is refused. A bar that cannot be true is counted by what is wrong
-with it, reported and left out.
+A file that cannot be understood is refused; `history_checks` says which bars cannot be true.
 """
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.adapters.history_checks import History, sifted
 from app.domain.aggregation import Bars
-from app.domain.broker_time import EPOCH, Seconds, ServerTime
+from app.domain.broker_time import Seconds, ServerTime, instants
 from app.domain.errors import ConfigurationError, nearest
 from app.domain.market import Timeframe
 
@@ -38,40 +36,9 @@ _PARQUET = (".parquet", ".pq")
 _SEPARATORS = "\t;,"
 _OFFSET = r":\d\d(?:\.\d+)?\s*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 _DOTTED_DATE = r"^(\d{4})[./](\d\d)[./](\d\d)"
-_BEFORE_ALL = -(1 << 60)
-_EXAMPLES = 3
+_END_OF_TIME = 1 << 60
 _EPOCH_UNITS = ((1e8, 1e11, 1), (1e11, 1e14, 1e3), (1e14, 1e17, 1e6), (1e17, 1e20, 1e9))
 """From, up to, and how many of them make a second: seconds, milli-, micro-, nanoseconds."""
-
-
-class BadBars(msgspec.Struct, frozen=True):
-    """The bars left out: how many of each kind, and the lines where the first of them stand.
-
-    Lines count from 1 with the header, as an editor shows them; in Parquet, rows from 1.
-    """
-
-    counts: Mapping[str, int]
-    examples: Mapping[str, tuple[int, ...]]
-
-    @property
-    def total(self) -> int:
-        """How many bars were left out."""
-        return sum(self.counts.values())
-
-    def __str__(self) -> str:
-        """Say it: ``2 duplicate (lines 7, 9), 1 high below low (line 4)``."""
-        return ", ".join(
-            f"{count} {kind} ({_lines(self.examples[kind], count)})"
-            for kind, count in self.counts.items()
-        )
-
-
-class History(msgspec.Struct, frozen=True):
-    """The good bars of a file, how long each is, and what was left out."""
-
-    bars: Bars
-    timeframe: Timeframe
-    bad: BadBars
 
 
 class FileFeed:
@@ -119,7 +86,7 @@ class FileFeed:
         """Say how many bars there are, of what span, with which gaps, and what was left out."""
         times, bad = self._history.bars.time, self._history.bad
         steps = np.diff(times) // (self.timeframe.minutes * 60)
-        first, last = (f"{instant:%Y-%m-%d %H:%M}" for instant in _instants(times[[0, -1]]))
+        first, last = (f"{instant:%Y-%m-%d %H:%M}" for instant in instants(times[[0, -1]]))
         lines = [
             f"{self._symbol}: {len(times):,} {self.timeframe.title_name} bars from {first} "
             f"to {last} UTC, {int((steps > 1).sum()):,} gaps, the longest of "
@@ -138,7 +105,7 @@ def read_history(path: Path, server_time: ServerTime) -> History:
     `server_time`. How long a bar is follows from the step most of them take.
 
     Raises:
-        ConfigurationError: the file cannot be read or understood, or has no good bar.
+        ConfigurationError: the file cannot be read or understood, or too many bars are bad.
 
     """
     if path.is_dir():
@@ -159,7 +126,7 @@ def read_history(path: Path, server_time: ServerTime) -> History:
         _numbers(frame[columns[name]]) if name in columns else np.zeros(len(frame))
         for name in ("open", "high", "low", "close", "volume", "spread")
     ]
-    return _sifted(path, Bars(times, *numbers), lines, server_time)
+    return sifted(path, Bars(times, *numbers), lines, server_time)
 
 
 def _read_text(path: Path) -> "pd.DataFrame":
@@ -268,7 +235,8 @@ def _from_epoch(path: Path, numbers: NDArray[np.float64], lines: NDArray[np.int6
     typical = float(np.nanmedian(numbers))
     unit = next((per for low, high, per in _EPOCH_UNITS if low <= typical < high), None)
     _refuse_first(path, np.isnan(numbers) | (unit is None), lines, numbers)
-    return (numbers // (unit or 1)).astype(np.int64)
+    seconds = np.clip(numbers // (unit or 1), -_END_OF_TIME, _END_OF_TIME)
+    return seconds.astype(np.int64)
 
 
 def _from_text(
@@ -298,75 +266,3 @@ def _refuse_first(
         raise ConfigurationError(
             f"{path}:{lines[at]}: unreadable time '{value}': expected {expected}"
         )
-
-
-def _sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: ServerTime) -> History:
-    """Return the good bars and the count of the others, each by the first thing wrong with it."""
-    good = np.ones(len(bars), np.bool_)
-    bad: dict[str, NDArray[np.int64]] = {}
-
-    def leave_out(kind: str, wrong: NDArray[np.bool_]) -> None:
-        nonlocal good
-        if (good & wrong).any():
-            bad[kind] = lines[good & wrong]
-            good &= ~wrong
-
-    for kind, wrong in _flaws(bars):
-        leave_out(kind, wrong)
-    if good.any():
-        timeframe = _usual_step(path, bars.time[good])
-        opens = server_time.candle_opens(timeframe, bars.time)
-        leave_out(f"off the {timeframe.title_name} grid", opens != bars.time)
-        seen = np.maximum.accumulate(np.where(good, bars.time, _BEFORE_ALL))
-        seen = np.concatenate(([_BEFORE_ALL], seen[:-1]))
-        leave_out("duplicate", bars.time == seen)
-        leave_out("out of order", bars.time < seen)
-    found = BadBars(
-        {kind: len(at) for kind, at in bad.items()},
-        {kind: tuple(at[:_EXAMPLES].tolist()) for kind, at in bad.items()},
-    )
-    if not good.any():
-        raise ConfigurationError(f"{path}: no good bar: {found}")
-    return History(bars.rows(good), timeframe, found)
-
-
-def _flaws(bars: Bars) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield what can be wrong with a bar by itself, and the bars it is wrong with."""
-    prices = np.stack(bars.columns()[:4])
-    yield "not a finite price", np.any(~np.isfinite(prices), axis=0)
-    yield "not a positive price", np.any(prices <= 0, axis=0)
-    yield "high below low", bars.high < bars.low
-    outside = (prices < bars.low) | (prices > bars.high)
-    yield "open or close outside high and low", np.any(outside, axis=0)
-    counted = np.stack((bars.volume, bars.spread))
-    yield (
-        "no volume or spread of 0 or more",
-        np.any(~(np.isfinite(counted) & (counted >= 0)), axis=0),
-    )
-
-
-def _usual_step(path: Path, times: Seconds) -> Timeframe:
-    """Return the timeframe whose length most bars are apart."""
-    steps, counts = np.unique(np.diff(np.unique(times)), return_counts=True)
-    if not len(steps):
-        raise ConfigurationError(
-            f"{path}: has one good bar: expected two at least, to tell how long they are"
-        )
-    step = int(steps[counts.argmax()])
-    try:
-        return Timeframe(f"{step / 60:g}")
-    except ConfigurationError:
-        raise ConfigurationError(
-            f"{path}: bars are {step} seconds apart: expected the length of a timeframe, "
-            f"such as 60 (M1) or 3600 (H1)"
-        ) from None
-
-
-def _instants(seconds: Seconds) -> list[datetime]:
-    return [EPOCH + timedelta(seconds=second) for second in seconds.tolist()]
-
-
-def _lines(lines: Sequence[int], count: int) -> str:
-    listed = ", ".join(map(str, lines))
-    more = ", …" if count > len(lines) else ""
-    return f"line{'s' if count > 1 else ''} {listed}{more}"

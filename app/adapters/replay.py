@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from app.domain.aggregation import Bars, aggregate, check_aggregates
-from app.domain.broker_time import EPOCH, Seconds, ServerTime
+from app.domain.broker_time import ServerTime, epoch_second, instant, instants
 from app.domain.errors import ConfigurationError, SourceError
 from app.domain.market import Candle, Timeframe
 
@@ -117,7 +117,7 @@ class ReplaySource:
         for symbol, feed in self._feeds.items():
             end = _ENDLESS if feed.end is None else feed.end
             if self._until is not None:
-                end = min(end, _second(self._until))
+                end = min(end, epoch_second(self._until))
             for timeframe in self._timeframes[symbol]:
                 self._series[symbol, timeframe] = _Series(
                     symbol,
@@ -174,7 +174,7 @@ class ReplaySource:
         first = min(feed.first for feed in self._feeds.values())
         ends = [_ENDLESS if feed.end is None else feed.end for feed in self._feeds.values()]
         last = max(ends)
-        return _instant(first), None if last == _ENDLESS else _instant(last)
+        return instant(first), None if last == _ENDLESS else instant(last)
 
     def _check_limits(self) -> None:
         first, last = self._span()
@@ -275,7 +275,7 @@ class _Series:
     def _begin(self, now: datetime) -> None:
         """Hold nothing but the way to the block of `now`."""
         self._candles, self._closes, self._at = [], [_NEVER], 0
-        self._next = self._server_time.candle_open(_W1, max(now, _instant(self._feed.first)))
+        self._next = self._server_time.candle_open(_W1, max(now, instant(self._feed.first)))
 
     def _seek(self, now: datetime) -> int:
         """Make `now` the market's time; return how many of the candles held are closed."""
@@ -289,7 +289,7 @@ class _Series:
             closes = self._closes
             while closes[at] <= now:
                 at += 1
-            if at < len(self._candles) or _second(self._next) >= self._end:
+            if at < len(self._candles) or epoch_second(self._next) >= self._end:
                 self._at = at
                 return at
             at = self._load()
@@ -300,7 +300,7 @@ class _Series:
         # A day more than whole weeks lands in the week after whatever daylight saving does.
         self._next = self._server_time.candle_open(_W1, since + self._span + _DAY)
         kept = self._candles[-_KEPT:]
-        self._candles = kept + self._between(_second(since), _second(self._next))
+        self._candles = kept + self._between(epoch_second(since), epoch_second(self._next))
         self._closes = [candle.close_time for candle in self._candles]
         self._closes.append(_NEVER)
         return len(kept)
@@ -308,11 +308,11 @@ class _Series:
     def _backwards(self, now: datetime) -> Iterator[list[Candle]]:
         """Yield the candles before those held, closed at `now`, a block at a time, newest first."""
         before = self._candles[0].time if self._candles else self._next
-        first = _instant(self._feed.first)
+        first = instant(self._feed.first)
         while before > first:
             inside = max(first, before - self._span + _WEEK - timedelta(seconds=1))
             since = self._server_time.candle_open(_W1, inside)
-            block = self._between(_second(since), _second(before))
+            block = self._between(epoch_second(since), epoch_second(before))
             yield block if before <= now else [c for c in block if c.close_time <= now]
             before = since
 
@@ -323,22 +323,9 @@ class _Series:
         closes = self._server_time.candle_closes(self._timeframe, bars.time)
         complete = slice(int(np.searchsorted(closes, self._end, "right")))
         columns = (column.tolist() for column in bars.rows(complete).columns())
-        opened, closed = _instants(bars.time[complete]), _instants(closes[complete])
+        opened, closed = instants(bars.time[complete]), instants(closes[complete])
         symbols, timeframes = repeat(self._symbol), repeat(self._timeframe)
         return list(map(Candle, symbols, timeframes, opened, closed, *columns))
-
-
-def _instants(seconds: Seconds) -> list[datetime]:
-    deltas: list[timedelta] = seconds.astype("timedelta64[s]").tolist()
-    return [EPOCH + delta for delta in deltas]
-
-
-def _instant(second: int) -> datetime:
-    return EPOCH + timedelta(seconds=second)
-
-
-def _second(instant: datetime) -> int:
-    return int(instant.timestamp())
 
 
 def _said(instant: datetime) -> str:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.aggregation import Bars
-from app.domain.broker_time import ServerTime
+from app.domain.broker_time import ServerTime, epoch_second, instant
+from app.domain.instruments import Kind, instrument
 from app.domain.market import Timeframe
 
 DEFAULT_START = datetime(2025, 1, 6, 8, 0, tzinfo=UTC)
@@ -53,52 +53,6 @@ _WAVE_WEEKS = (3.0, 80.0)
 _WAVES = 12
 
 
-class Instrument(msgspec.Struct, frozen=True):
-    """How a symbol trades: `move` is a lively minute's standard move, a fraction of the price.
-
-    `spread` is in points of ``10**-digits``.
-    """
-
-    price: float
-    digits: int
-    move: float
-    spread: float
-    weekends: bool = False
-
-
-_INSTRUMENTS = {
-    "EURUSD": Instrument(1.085, 5, 1.2e-4, 8),
-    "GBPUSD": Instrument(1.265, 5, 1.3e-4, 12),
-    "AUDUSD": Instrument(0.655, 5, 1.2e-4, 10),
-    "NZDUSD": Instrument(0.6, 5, 1.2e-4, 14),
-    "USDCAD": Instrument(1.36, 5, 0.9e-4, 14),
-    "USDCHF": Instrument(0.885, 5, 1.0e-4, 12),
-    "EURGBP": Instrument(0.855, 5, 0.8e-4, 12),
-    "USDJPY": Instrument(150.0, 3, 1.1e-4, 10),
-    "XAUUSD": Instrument(2650.0, 2, 1.6e-4, 25),
-    "XAGUSD": Instrument(30.0, 3, 2.5e-4, 25),
-    "BTCUSD": Instrument(60_000.0, 2, 5.0e-4, 1000, weekends=True),
-    "ETHUSD": Instrument(3000.0, 2, 6.0e-4, 150, weekends=True),
-}
-_CRYPTO = ("BTC", "ETH", "LTC", "XRP", "SOL", "ADA", "DOGE", "BNB")
-_CURRENCIES = (
-    *("AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF"),
-    *("JPY", "MXN", "NOK", "NZD", "PLN", "SEK", "SGD", "TRY", "USD", "ZAR"),
-)
-
-
-def instrument(symbol: str) -> Instrument:
-    """Return how `symbol` trades; a broker's suffix (``EURUSDm``) is looked past."""
-    upper = symbol.upper()
-    if upper[:6] in _INSTRUMENTS:
-        return _INSTRUMENTS[upper[:6]]
-    if upper.startswith(_CRYPTO):
-        return Instrument(100.0, 2, 6.0e-4, 10, weekends=True)
-    if upper[:3] in _CURRENCIES and upper[3:6] in _CURRENCIES:
-        return Instrument(*((160.0, 3) if upper[3:6] == "JPY" else (1.2, 5)), 1.1e-4, 18)
-    return Instrument(100.0, 2, 2.0e-4, 4)
-
-
 class SimulatedMarket:
     """An endless feed of one-minute bars of one symbol.
 
@@ -116,8 +70,9 @@ class SimulatedMarket:
         self._symbol = symbol
         self._seed = seed
         self._instrument = instrument(symbol)
+        self._weekends = self._instrument.kind is Kind.CRYPTO
         self._weeks: dict[int, Bars] = {}
-        self.first = int(_week_start(_week_of(start - HISTORY)).timestamp())
+        self.first = epoch_second(_week_start(_week_of(start - HISTORY)))
         draw = self._random().random
         shortest, longest = _WAVE_WEEKS
         self._periods = shortest * (longest / shortest) ** draw(_WAVES)
@@ -132,9 +87,7 @@ class SimulatedMarket:
 
     def bars(self, since: int, before: int) -> Bars:
         """Return the bars that opened in ``[since, before)``, epoch seconds UTC."""
-        first, last = (
-            _week_of(datetime.fromtimestamp(second, UTC)) for second in (since, before - 1)
-        )
+        first, last = _week_of(instant(since)), _week_of(instant(before - 1))
         weeks = [self._week(number).between(since, before) for number in range(first, last + 1)]
         return Bars.joined(weeks)
 
@@ -161,13 +114,13 @@ class SimulatedMarket:
 
     def _drawn(self, number: int) -> Bars:
         random = self._random(number % 2**32)
-        start, end = (int(_week_start(week).timestamp()) for week in (number, number + 1))
-        minutes = (end - start) // 60 if self._instrument.weekends else _FX_WEEK_MINUTES
+        start, end = (epoch_second(_week_start(week)) for week in (number, number + 1))
+        minutes = (end - start) // 60 if self._weekends else _FX_WEEK_MINUTES
         minute = np.arange(minutes)
         activity = np.interp(minute % 1440, *_ACTIVITY)
         nerves = _nerves(random, minutes)
         moves = self._instrument.move * activity * nerves
-        gap = 0.0 if self._instrument.weekends else random.normal(0, 15 * self._instrument.move)
+        gap = 0.0 if self._weekends else random.normal(0, 15 * self._instrument.move)
         opens_at = self._level(number) + gap
         path = opens_at + _path(random, moves)
         # A slight slope, far below the noise, leads to where the next week begins.

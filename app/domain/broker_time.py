@@ -77,49 +77,49 @@ class ServerTime:
 
     def wall(self, utc: datetime) -> datetime:
         """Return what the server's clock shows at `utc`, as a naive time."""
-        offset = self._offsets[bisect_right(self._starts, _second(utc)) - 1]
+        offset = self._offsets[bisect_right(self._starts, epoch_second(utc)) - 1]
         return utc.replace(tzinfo=None) + timedelta(seconds=offset)
 
     def to_utc(self, wall: datetime) -> datetime:
         """Return the first instant at which the server's clock shows or has passed `wall`."""
         second, micro = divmod(wall.replace(tzinfo=UTC) - EPOCH, timedelta(seconds=1))
-        return _instant(self._when_reached(second)) + micro
+        return instant(self._when_reached(second)) + micro
 
     def day(self, utc: datetime) -> date:
         """Return the trading day `utc` lies in."""
-        return date.fromordinal(_EPOCH_DAY + self._furthest_wall(_second(utc)) // _DAY)
+        return date.fromordinal(_EPOCH_DAY + self._furthest_wall(epoch_second(utc)) // _DAY)
 
     def day_start(self, utc: datetime) -> datetime:
         """Return when the trading day of `utc` began, aware UTC."""
-        wall = self._furthest_wall(_second(utc))
-        return _instant(self._when_reached(wall - wall % _DAY))
+        wall = self._furthest_wall(epoch_second(utc))
+        return instant(self._when_reached(wall - wall % _DAY))
 
     def next_day_start(self, utc: datetime) -> datetime:
         """Return when the trading day after that of `utc` begins, aware UTC."""
-        wall = self._furthest_wall(_second(utc))
-        return _instant(self._when_reached(wall - wall % _DAY + _DAY))
+        wall = self._furthest_wall(epoch_second(utc))
+        return instant(self._when_reached(wall - wall % _DAY + _DAY))
 
     def candle_open(self, timeframe: Timeframe, utc: datetime) -> datetime:
         """Return when the candle of `timeframe` that `utc` lies in opened, aware UTC."""
-        second = _second(utc)
+        second = epoch_second(utc)
         length = timeframe.minutes * 60
         if length <= _HOUR:
             at = bisect_right(self._starts, second) - 1
             opened = second - (second + self._offsets[at]) % length
-            return _instant(max(opened, self._starts[at]))
+            return instant(max(opened, self._starts[at]))
         wall = self._furthest_wall(second)
-        return _instant(self._when_reached(wall - (wall - _anchor(length)) % length))
+        return instant(self._when_reached(wall - (wall - _anchor(length)) % length))
 
     def candle_close(self, timeframe: Timeframe, opened: datetime) -> datetime:
         """Return when the candle of `timeframe` that opened at `opened` closes, aware UTC."""
-        second = _second(opened)
+        second = epoch_second(opened)
         length = timeframe.minutes * 60
         if length <= _HOUR:
             at = bisect_right(self._starts, second) - 1
             closed = second + length - (second + self._offsets[at]) % length
-            return _instant(min(closed, self._ends[at]))
+            return instant(min(closed, self._ends[at]))
         wall = self._furthest_wall(second)
-        return _instant(self._when_reached(wall + length - (wall - _anchor(length)) % length))
+        return instant(self._when_reached(wall + length - (wall - _anchor(length)) % length))
 
     def to_seconds(self, walls: Seconds) -> Seconds:
         """Return :meth:`to_utc` of wall clocks given as seconds since 1970-01-01 00:00."""
@@ -171,12 +171,20 @@ def _anchor(length: int) -> int:
     return _FIRST_SUNDAY if length == _WEEK else 0
 
 
-def _second(utc: datetime) -> int:
+def epoch_second(utc: datetime) -> int:
+    """Return the full seconds since 1970 at an aware time."""
     return int(utc.timestamp() // 1)
 
 
-def _instant(second: int) -> datetime:
+def instant(second: int) -> datetime:
+    """Return the aware UTC time of an epoch second."""
     return EPOCH + timedelta(seconds=second)
+
+
+def instants(seconds: Seconds) -> list[datetime]:
+    """Return :func:`instant` of each epoch second."""
+    deltas: list[timedelta] = seconds.astype("timedelta64[s]").tolist()
+    return [EPOCH + delta for delta in deltas]
 
 
 @lru_cache(maxsize=32)
@@ -185,7 +193,7 @@ def _offset_table(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     zone, shift = _zone(name)
 
     def offset(second: int) -> int:
-        ahead = _instant(second).astimezone(zone).utcoffset() or timedelta()
+        ahead = instant(second).astimezone(zone).utcoffset() or timedelta()
         return int(ahead.total_seconds()) + shift
 
     if zone.key == "UTC":

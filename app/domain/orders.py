@@ -36,7 +36,6 @@ class CloseReason(StrEnum):
     PROFIT_GUARD = "profit_guard"
     SESSION_END = "session_end"
     MARKET_CLOSE = "market_close"
-    DAILY_LOSS = "daily_loss"
     STOP_OUT = "stop_out"
     MANUAL = "manual"
 
@@ -71,6 +70,11 @@ class Intent(msgspec.Struct, frozen=True):
     """The price the decision was made at: the quote for a market order, else `price`."""
     targets: tuple[Decimal, ...] = ()
     """Where the profit of an entry is to be taken, nearest first; the last is the `take_profit`."""
+
+    @property
+    def entry_key(self) -> str:
+        """What an entry is counted by: its group, else itself."""
+        return self.group or self.client_id
 
 
 class OrderState(StrEnum):
@@ -156,7 +160,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class PendingOrder(msgspec.Struct, frozen=True):
-    """An order waiting at the broker."""
+    """An order the broker has not filled; `position` is what an exit closes, 0 for an entry."""
 
     ticket: int
     symbol: str
@@ -169,6 +173,7 @@ class PendingOrder(msgspec.Struct, frozen=True):
     placed_at: datetime
     magic: int
     comment: str
+    position: int = 0
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -192,6 +197,7 @@ class BlockReason(StrEnum):
     LATE_CANDLE = "late_candle"
     ALREADY_DONE = "already_done"
     POSITION_OPEN = "position_open"
+    NETTED_BY_ANOTHER = "netted_by_another"
     OUTSIDE_SCHEDULE = "outside_schedule"
     NEWS = "news"
     MARKET_CLOSING = "market_closing"

@@ -25,12 +25,15 @@ class Column(msgspec.Struct, frozen=True):
     """A named column; `words` lists every text it can hold (text columns only).
 
     `looks_ahead` marks a column that depends on later candles: it may be looked at, never traded.
+    `anchored` marks a running total since the first candle seen: a restart, which begins elsewhere
+    in history, shifts it, so only its changes mean something.
     """
 
     name: str
     kind: ColumnKind = ColumnKind.NUMBER
     words: tuple[str, ...] = ()
     looks_ahead: bool = False
+    anchored: bool = False
 
 
 class Columns:

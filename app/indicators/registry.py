@@ -158,7 +158,9 @@ INDICATORS: Final[Mapping[str, Indicator]] = {
         _columns("{}"),
         ascending=("acceleration", "max_acceleration"),
     ),
-    "obv": Indicator(define.obv, (Whole("period", 14, 1),), _columns("{}", "{}_ema")),
+    "obv": Indicator(
+        define.obv, (Whole("period", 14, 1),), (Column("{}", anchored=True), Column("{}_ema"))
+    ),
     "ursi": Indicator(
         define.ursi,
         (

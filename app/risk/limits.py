@@ -30,7 +30,8 @@ class RiskLimits(msgspec.Struct, frozen=True):
     `daily_loss_limit` is account currency (``None``: disabled); `max_positions` counts positions
     and orders of the whole account, each leg of a split entry as one; `max_position_size` is lots
     of one entry, all its legs together; `positions_per_direction` counts entries per strategy and
-    direction, a split one once.
+    direction, a split one once. What has no stop loss counts as losing nothing more at its stop:
+    only `daily_loss_limit` itself, once the loss is there, then holds entries back.
     """
 
     daily_loss_limit: Decimal | None
@@ -51,12 +52,15 @@ class Moment(msgspec.Struct, frozen=True):
     """The situation of one signal: the deciding candle closed at `at` (UTC).
 
     `open_entries` counts the entries of its strategy and direction that are open or on their way.
+    `netted_with` names the other strategy whose position the entry would become part of, on a
+    netting account.
     """
 
     at: datetime
     late: bool
     reduce_only: bool
     open_entries: int
+    netted_with: str = ""
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -73,51 +77,41 @@ class Exposure(msgspec.Struct, frozen=True):
     at_risk: Decimal
 
 
-def refuse_moment(
+class Clearance(msgspec.Struct, frozen=True):
+    """Proof that the moment allows an entry. Only `clear_moment` makes one."""
+
+    limits: RiskLimits
+
+
+def clear_moment(
     strategy: StrategyRules, moment: Moment, symbol: SymbolRules, rules: EntryRules
-) -> Refusal | None:
-    """Return why nothing is opened now, whatever the order would be; ``None`` when it may be."""
-    at = moment.at
-    if moment.reduce_only:
-        return Refusal(BlockReason.REDUCE_ONLY, "no new trades: open positions are only reduced")
-    if moment.late:
-        return Refusal(BlockReason.LATE_CANDLE, f"the candle that closed {at:%H:%M:%S}Z came late")
-    if strategy.schedule is not None:
-        wall = rules.server_time.wall(at)
-        if not is_open(strategy.schedule, wall):
-            return Refusal(BlockReason.OUTSIDE_SCHEDULE, f"{wall:%a %H:%M} broker's time")
-    restricted = rules.restrictions.refuse(symbol, at, rules.server_time)
-    if restricted is not None:
-        return restricted
-    allowed = rules.limits.positions_per_direction
-    if moment.open_entries >= allowed:
-        return Refusal(
-            BlockReason.POSITION_OPEN,
-            f"{moment.open_entries} open or on the way, {allowed} allowed in this direction",
-        )
-    return None
+) -> Clearance | Refusal:
+    """Return why nothing is opened now, whatever the order would be, or that it may be.
+
+    Asked in this order: reduce-only, late candle, schedule, news, holiday and market close,
+    position open, netted with another strategy's position.
+    """
+    refusal = (
+        _refuse_trading(moment)
+        or _refuse_time(strategy, moment.at, symbol, rules)
+        or _refuse_standing(moment, symbol, rules.limits)
+    )
+    return refusal or Clearance(rules.limits)
 
 
 def approve_entry(
-    intents: Sequence[Intent],
-    *,
-    strategy: StrategyRules,
-    moment: Moment,
-    exposure: Exposure,
-    market: Market,
-    rules: EntryRules,
+    intents: Sequence[Intent], *, clearance: Clearance, exposure: Exposure, market: Market
 ) -> tuple[ApprovedOrder, ...] | Refusal:
     """Return the orders of one entry if every limit allows them together, else the first refusal.
 
-    Asked in this order: reduce-only, late candle, schedule, news, holiday and market close,
-    position open, number of positions, size, the day's loss, the loss at the stops, stops too close
-    to the market.
+    Asked in this order, the moment being clear: number of positions, size, the day's loss, the loss
+    at the stops, stops too close to the market.
     """
+    limits = clearance.limits
     refusal = (
-        refuse_moment(strategy, moment, market.rules, rules)
-        or _refuse_number(intents, exposure, rules.limits)
-        or _refuse_size(intents, rules.limits)
-        or _refuse_loss(intents, exposure, market, rules.limits)
+        _refuse_number(intents, exposure, limits)
+        or _refuse_size(intents, limits)
+        or _refuse_loss(intents, exposure, market, limits)
         or _refuse_stops(intents, market)
     )
     return refusal or tuple(ApprovedOrder(intent) for intent in intents)
@@ -166,6 +160,40 @@ def position_risk(position: Position, money_per_lot: Decimal) -> Decimal:
         money_per_lot,
     )
     return max(loss, -position.profit - position.swap)
+
+
+def _refuse_trading(moment: Moment) -> Refusal | None:
+    if moment.reduce_only:
+        return Refusal(BlockReason.REDUCE_ONLY, "no new trades: open positions are only reduced")
+    if moment.late:
+        closed = f"{moment.at:%H:%M:%S}Z"
+        return Refusal(BlockReason.LATE_CANDLE, f"the candle that closed {closed} came late")
+    return None
+
+
+def _refuse_time(
+    strategy: StrategyRules, at: datetime, symbol: SymbolRules, rules: EntryRules
+) -> Refusal | None:
+    if strategy.schedule is not None:
+        wall = rules.server_time.wall(at)
+        if not is_open(strategy.schedule, wall):
+            return Refusal(BlockReason.OUTSIDE_SCHEDULE, f"{wall:%a %H:%M} broker's time")
+    return rules.restrictions.refuse(symbol, at, rules.server_time)
+
+
+def _refuse_standing(moment: Moment, symbol: SymbolRules, limits: RiskLimits) -> Refusal | None:
+    allowed = limits.positions_per_direction
+    if moment.open_entries >= allowed:
+        return Refusal(
+            BlockReason.POSITION_OPEN,
+            f"{moment.open_entries} open or on the way, {allowed} allowed in this direction",
+        )
+    if moment.netted_with:
+        return Refusal(
+            BlockReason.NETTED_BY_ANOTHER,
+            f"{symbol.symbol} is one net position, held by {moment.netted_with}",
+        )
+    return None
 
 
 def _refuse_number(

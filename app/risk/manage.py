@@ -5,12 +5,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from app.domain.market import Candle, SymbolRules
+from app.domain.market import Candle, Quote, SymbolRules
 from app.domain.orders import CloseReason
-from app.domain.rules import StopKind, StrategyRules
+from app.domain.rules import StopKind, StopRule, StrategyRules
 from app.domain.signals import Direction
 from app.risk.plans import PlannedTarget, PositionPlan, guards
-from app.risk.sizing import exact
 from app.risk.stops import Levels, trailed_stop
 
 
@@ -34,19 +33,25 @@ Act: TypeAlias = MoveStop | ClosePart
 
 
 def manage(
-    plan: PositionPlan, candle: Candle, levels: Levels, strategy: StrategyRules, rules: SymbolRules
+    plan: PositionPlan,
+    candle: Candle,
+    levels: Levels,
+    strategy: StrategyRules,
+    *,
+    rules: SymbolRules,
+    quote: Quote,
 ) -> tuple[PositionPlan, tuple[Act, ...]]:
     """Return the plan after a closed candle of the strategy's trigger timeframe, and what to do.
 
-    A short is closed at the ask: the candle's bid plus its spread. Of a candle that opened before
-    the position only the close counts. A profit guard closes everything; otherwise the targets
-    touched close their parts, and the stop goes to the best of where it is, break-even and where it
-    trails. A stop nearer to the price than the broker allows waits for a later candle; a distance
-    trailed is widened to what is allowed. The plan's stop is what the broker holds, so a move it
-    refused is asked for again.
+    A short is closed at the ask: the candle's bid plus the spread of `quote`, the broker's newest.
+    Of a candle that opened before the position only the close counts. A profit guard closes
+    everything; otherwise the targets touched close their parts, and the stop goes to the best of
+    where it is, break-even and where it trails. A stop nearer to the price or the quote than the
+    broker allows waits for a later candle; a distance trailed is widened to what is allowed. The
+    plan's stop is what the broker holds, so a move it refused is asked for again.
     """
     long = plan.direction is Direction.LONG
-    spread = 0.0 if long else candle.spread * 10.0**-rules.digits
+    spread = 0.0 if long else quote.ask - quote.bid
     price = candle.close + spread
     reach = price
     if candle.time >= plan.opened_at:
@@ -60,8 +65,9 @@ def manage(
         return plan, ()
     if _given_back(plan, profit, price, strategy):
         return plan, (ClosePart(plan.ticket, plan.free, CloseReason.PROFIT_GUARD),)
-    plan, acts = _targets(plan, reach)
-    stop = _better_stop(plan, price, levels, strategy, rules)
+    plan, acts = _targets(plan, reach, rules)
+    market = rules.price(quote.bid if long else quote.ask)
+    stop = _better_stop(plan, price, levels, strategy.risk.stop, rules=rules, market=market)
     return plan, acts if stop is None else (*acts, MoveStop(plan.ticket, stop))
 
 
@@ -79,14 +85,16 @@ def _given_back(plan: PositionPlan, profit: float, price: float, strategy: Strat
     return behind >= guard.profit_trailing * float(plan.entry)
 
 
-def _targets(plan: PositionPlan, reach: float) -> tuple[PositionPlan, tuple[Act, ...]]:
+def _targets(
+    plan: PositionPlan, reach: float, rules: SymbolRules
+) -> tuple[PositionPlan, tuple[Act, ...]]:
     """Return the plan without the targets that `reach` touched, and the parts they close."""
     if not plan.targets:
         return plan, ()
-    sign = plan.direction.sign
+    sign, reached = plan.direction.sign, rules.price(reach)
     touched: list[PlannedTarget] = []
     for target in plan.targets:
-        if sign * (exact(reach) - target.price) < 0:
+        if sign * (reached - target.price) < 0:
             break
         touched.append(target)
     if not touched:
@@ -109,10 +117,15 @@ def _targets(plan: PositionPlan, reach: float) -> tuple[PositionPlan, tuple[Act,
 
 
 def _better_stop(
-    plan: PositionPlan, price: float, levels: Levels, strategy: StrategyRules, rules: SymbolRules
+    plan: PositionPlan,
+    price: float,
+    levels: Levels,
+    rule: StopRule | None,
+    *,
+    rules: SymbolRules,
+    market: Decimal,
 ) -> Decimal | None:
     """Return where the stop should go; ``None`` when it should not move."""
-    rule = strategy.risk.stop
     trailed = None
     if rule is not None:
         trailed = trailed_stop(
@@ -127,7 +140,8 @@ def _better_stop(
     if trailed is None and not plan.break_even:
         return None
     sign = plan.direction.sign
-    nearest = rules.price(price) - sign * max(rules.stops_level, 1) * rules.point
+    worse = min(rules.price(price), market, key=lambda at: sign * at)
+    nearest = worse - sign * max(rules.stops_level, 1) * rules.point
     wanted = [plan.entry] if plan.break_even else []
     if rule is not None and trailed is not None:
         follows = rule.kind is StopKind.INDICATOR

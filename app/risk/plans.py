@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from app.domain.market import SymbolRules, Timeframe
-from app.domain.orders import Action, CloseReason, Deal, Intent, OrderKind, Position
+from app.domain.orders import Action, CloseReason, Deal, DealEntry, Intent, OrderKind, Position
 from app.domain.rules import (
     GuardedExit,
     SessionHandling,
@@ -33,31 +33,29 @@ class PlannedTarget(msgspec.Struct, frozen=True):
 
 
 class Deadline(msgspec.Struct, frozen=True):
-    """When the position is closed whatever the market does.
-
-    All of it, `half` of it, or `volume` lots of it: an exit that failed and is asked for again.
-    """
+    """When the position, or `half` of it, is closed whatever the market does."""
 
     at: datetime
     reason: CloseReason
     half: bool = False
-    volume: Decimal | None = None
 
     def lots(self, plan: "PositionPlan", rules: SymbolRules) -> Decimal:
         """Return the lots to close of what is free; 0 where half of it is below the minimum."""
         if self.half:
             return min(part_volumes(plan.volume, (50.0, 50.0), rules)[0], plan.free)
-        return plan.free if self.volume is None else min(self.volume, plan.free)
+        return plan.free
 
 
 class PositionPlan(msgspec.Struct, frozen=True):
     """The plan of the open position `ticket`.
 
-    Volumes are lots: `opened` in all, `volume` still open, `closing` of it on its way out. `entry`
-    is the average price, `stop` and `take_profit` what the broker holds. `targets` are those before
-    the last, which is the take profit. `best` is the best price since the entry, `peak_profit` the
-    best closing one, in price. `realised` is the net of `deals` (tickets) in account currency.
-    `break_even` asks for a stop at the entry. `timeframe` triggers the strategy.
+    Volumes are lots: `opened` in all, `volume` still open, `closing` of it on its way out, `owed`
+    of it refused, to be asked for again; `exit_reason` says what for. `entry` is the average price,
+    `stop` and `take_profit` what the broker holds. `targets` are those before the last, which is
+    the take profit. `best` is the best price since the entry, `peak_profit` the best closing one,
+    in price. `realised` is the net of `deals` (tickets) in account currency. `break_even` asks for
+    a stop at the entry. `timeframe` triggers the strategy. `joined` are the keys of further entries
+    that a netting account added to the position.
     """
 
     ticket: int
@@ -81,13 +79,16 @@ class PositionPlan(msgspec.Struct, frozen=True):
     group: str = ""
     realised: Decimal = _NOTHING
     closing: Decimal = _NOTHING
+    owed: Decimal = _NOTHING
+    exit_reason: CloseReason | None = None
     deals: tuple[int, ...] = ()
     due: Deadline | None = None
+    joined: tuple[str, ...] = ()
 
     @property
-    def entry_key(self) -> str:
-        """What the entry is counted by: its group, else its order."""
-        return self.group or self.client_id
+    def entry_keys(self) -> tuple[str, ...]:
+        """What the entries in it are counted by: their groups, else their orders."""
+        return (self.group or self.client_id, *self.joined)
 
     @property
     def free(self) -> Decimal:
@@ -172,13 +173,20 @@ def adopted(
         plan,
         targets=planned_targets(plan, strategy, rules, intent.targets if intent else ()),
         due=next_deadline(plan, strategy, rules, house, plan.opened_at),
+        joined=_joined(plan.client_id, deals),
     )
 
 
+def _joined(own: str, deals: Sequence[Deal]) -> tuple[str, ...]:
+    names = (client_id_in(deal.comment) for deal in deals if deal.entry is DealEntry.IN)
+    return tuple(dict.fromkeys(name for name in names if name != own))
+
+
 def increased(
-    plan: PositionPlan, deal: Deal, strategy: StrategyRules, rules: SymbolRules
+    plan: PositionPlan, deal: Deal, intent: Intent, strategy: StrategyRules, rules: SymbolRules
 ) -> PositionPlan:
-    """Return the plan after `deal` added volume to the position: averaged, targets made anew."""
+    """Return the plan after `deal` of `intent` added volume: averaged, targets made anew."""
+    key = intent.entry_key
     volume = plan.volume + deal.volume
     entry = (plan.entry * plan.volume + deal.price * deal.volume) / volume
     plan = msgspec.structs.replace(
@@ -188,8 +196,43 @@ def increased(
         volume=volume,
         realised=plan.realised + deal.net,
         deals=(*plan.deals, deal.ticket),
+        joined=plan.joined if key in plan.entry_keys else (*plan.joined, key),
     )
     return msgspec.structs.replace(plan, targets=planned_targets(plan, strategy, rules))
+
+
+def leaving(plan: PositionPlan, volume: Decimal, reason: CloseReason) -> PositionPlan:
+    """Return the plan with `volume` more lots on their way out; what closes all says what for."""
+    part_of_more = volume < plan.free and plan.closing + plan.owed > 0
+    return msgspec.structs.replace(
+        plan,
+        closing=plan.closing + volume,
+        exit_reason=plan.exit_reason if part_of_more else reason,
+    )
+
+
+def kept(plan: PositionPlan, volume: Decimal) -> PositionPlan:
+    """Return the plan after `volume` lots on their way out were refused: they are owed."""
+    volume = min(volume, plan.closing)
+    closing = plan.closing - volume
+    owed = min(plan.owed + volume, plan.volume - closing)
+    return msgspec.structs.replace(plan, closing=closing, owed=owed)
+
+
+def reconciled(plan: PositionPlan, position: Position, in_flight: Decimal) -> PositionPlan:
+    """Return the plan as the broker holds the position, `in_flight` lots of it on their way out.
+
+    What was on its way and is neither there nor closed was lost, so it is owed.
+    """
+    lost = max(_NOTHING, plan.closing - in_flight)
+    plan = msgspec.structs.replace(
+        plan,
+        volume=position.volume,
+        closing=min(max(plan.closing, in_flight), position.volume),
+        stop=position.stop_loss,
+        take_profit=position.take_profit,
+    )
+    return kept(plan, lost) if lost else plan
 
 
 def reduced(plan: PositionPlan, deal: Deal, *, ours: bool) -> PositionPlan:

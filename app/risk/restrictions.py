@@ -1,7 +1,7 @@
 """Times at which nothing is opened: around news, on holidays, before the market's close."""
 
 from bisect import bisect_left
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 
@@ -32,11 +32,10 @@ class Holiday(msgspec.Struct, frozen=True):
     description: str
 
 
-class Window(msgspec.Struct, frozen=True):
-    """The time around one close of the market, half-open, in which nothing is opened."""
+class Close(msgspec.Struct, frozen=True):
+    """A close of the market, and why nothing is opened before it."""
 
-    start: datetime
-    end: datetime
+    at: datetime
     refusal: Refusal
 
 
@@ -60,10 +59,10 @@ def concerns(instrument: str, rules: SymbolRules) -> bool:
 class Restrictions(msgspec.Struct, frozen=True):
     """All restrictions of a run.
 
-    `news` is ordered by time and blocks `news_margin` before and after each. A close, `close_time`
-    every day (broker's time unless it carries an offset) or a holiday's own, blocks from
-    `close_margin` before it until midnight of its clock. `flatten` (ACCOUNT_TYPE=daily) also closes
-    what is open when that window begins.
+    `news` is ordered by time and blocks `news_margin` before and after each. A holiday without a
+    close blocks the broker's whole day. A close, `close_time` every day (broker's time unless it
+    carries an offset) or a holiday's own, blocks `close_margin` before it, both ends included;
+    `flatten` (ACCOUNT_TYPE=daily) also closes what is open when that begins.
     """
 
     news: tuple[News, ...] = ()
@@ -83,12 +82,9 @@ class Restrictions(msgspec.Struct, frozen=True):
         """Return when, after `after`, positions in the symbol are to be closed for the night."""
         if not self.flatten:
             return None
-        starts = (
-            window.start
-            for n in range(3)
-            for window in self._windows(rules, after + n * _DAY, server_time)
-        )
-        return min((start for start in starts if start > after), default=None)
+        begun_by = after + self.close_margin
+        close = self._next_close(rules, begun_by + timedelta.resolution, server_time)
+        return None if close is None else close.at - self.close_margin
 
     def _news(self, rules: SymbolRules, at: datetime) -> Refusal | None:
         first = bisect_left(self.news, at - self.news_margin, key=lambda news: news.time)
@@ -112,18 +108,16 @@ class Restrictions(msgspec.Struct, frozen=True):
                 and concerns(holiday.instrument, rules)
             ):
                 return Refusal(BlockReason.HOLIDAY, f"{holiday.description or 'holiday'} {today}")
-        for window in self._windows(rules, at, server_time):
-            if window.start <= at < window.end:
-                return window.refusal
-        return None
+        close = self._next_close(rules, at, server_time)
+        return close.refusal if close is not None and close.at - self.close_margin <= at else None
 
-    def _windows(self, rules: SymbolRules, at: datetime, server_time: ServerTime) -> list[Window]:
-        """Return the windows of the closes on the day of `at`."""
-        today = server_time.day(at)
-        windows = [
-            Window(
-                holiday.closes - self.close_margin,
-                server_time.next_day_start(at),
+    def _next_close(
+        self, rules: SymbolRules, at: datetime, server_time: ServerTime
+    ) -> Close | None:
+        """Return the first close of the market at `at` or later."""
+        closes = [
+            Close(
+                holiday.closes,
                 Refusal(
                     BlockReason.HOLIDAY,
                     f"{holiday.description or 'holiday'}: early close {holiday.closes:%H:%M}Z",
@@ -131,25 +125,22 @@ class Restrictions(msgspec.Struct, frozen=True):
             )
             for holiday in self.holidays
             if holiday.closes is not None
-            and holiday.day == today
+            and holiday.closes >= at
             and concerns(holiday.instrument, rules)
         ]
         if self.close_time is not None:
-            windows.append(self._daily_window(self.close_time, at, server_time))
-        return windows
-
-    def _daily_window(self, closes: time, at: datetime, server_time: ServerTime) -> Window:
-        if closes.tzinfo is None:
-            close = server_time.to_utc(datetime.combine(server_time.day(at), closes))
-            midnight = server_time.next_day_start(close)
-        else:
-            close = datetime.combine(at.astimezone(closes.tzinfo).date(), closes)
-            midnight = datetime.combine(close.date(), time(tzinfo=closes.tzinfo)) + _DAY
-        return Window(
-            close - self.close_margin,
-            midnight,
-            Refusal(BlockReason.MARKET_CLOSING, f"the market closes at {closes.isoformat()}"),
-        )
+            refusal = Refusal(
+                BlockReason.MARKET_CLOSING, f"the market closes at {self.close_time.isoformat()}"
+            )
+            closes.append(Close(_next_daily(self.close_time, at, server_time), refusal))
+        return min(closes, key=lambda close: close.at, default=None)
 
 
-UNRESTRICTED = Restrictions()
+def _next_daily(closes: time, at: datetime, server_time: ServerTime) -> datetime:
+    """Return when the clock that `closes` is read on shows it next, at `at` or later."""
+    if closes.tzinfo is None:
+        today = datetime.combine(server_time.day(at), closes)
+        close = server_time.to_utc(today)
+        return close if close >= at else server_time.to_utc(today + _DAY)
+    close = datetime.combine(at.astimezone(closes.tzinfo).date(), closes).astimezone(UTC)
+    return close if close >= at else close + _DAY

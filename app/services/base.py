@@ -13,7 +13,7 @@ from app.log_setup import get_logger
 class Health(msgspec.Struct, frozen=True):
     """Whether a service makes progress, and if not, what stops it.
 
-    A `foreign` fault lies with whom we talk to: it passes by waiting, so nothing is given up for it.
+    A `foreign` fault lies with whom we talk to: it passes by waiting, nothing is given up for it.
     """
 
     healthy: bool

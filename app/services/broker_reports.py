@@ -31,7 +31,7 @@ from app.events import (
 from app.ports import Broker, Journal
 from app.risk.ids import client_id_in
 from app.risk.limits import EntryRules, loss_at_stop
-from app.risk.plans import PositionPlan, adopted, increased, opened, reduced
+from app.risk.plans import PositionPlan, adopted, increased, opened, reconciled, reduced
 from app.services.open_trades import DayResult, OpenTrades, SentEntry
 from app.services.order_desk import OrderDesk
 
@@ -53,6 +53,7 @@ class BrokerReports:
         rules: EntryRules,
         trades: OpenTrades,
         desk: OrderDesk,
+        currency: str,
     ) -> None:
         self._bus = bus
         self._log = log
@@ -64,7 +65,7 @@ class BrokerReports:
         self._trades = trades
         self._desk = desk
         self.day = DayResult(rules.server_time)
-        self.currency = ""
+        self._currency = currency
         self.filled = 0
         self.closed = 0
         self.profit = Decimal(0)
@@ -74,7 +75,7 @@ class BrokerReports:
     def take_in(self, happened: Deal | OrderGone, closed: datetime) -> None:
         """Take in what happened on the candle that closed at `closed`."""
         if isinstance(happened, OrderGone):
-            self._gone(happened, closed)
+            self._gone(happened)
             return
         self.day.add(happened)
         plan = self._trades.plans.get(happened.position)
@@ -105,7 +106,8 @@ class BrokerReports:
         if plan is None:
             plan = opened(deal, intent, strategy, rules=rules, house=self._rules, seen=closed)
         else:
-            plan = increased(plan, deal, strategy, rules)
+            owner = self._strategies.get(plan.strategy, strategy)
+            plan = self._with_stops(increased(plan, deal, intent, owner, rules))
         self._trades.keep(plan)
         self.filled += 1
         self._log.info(
@@ -120,6 +122,15 @@ class BrokerReports:
             ticket=deal.position,
         )
         self._bus.publish(OrderFilledEvent(strategy=strategy.name, deal=deal))
+
+    def _with_stops(self, plan: PositionPlan) -> PositionPlan:
+        """Return the plan with the stops the broker holds: those of an entry may replace them."""
+        for held in self._broker.positions():
+            if held.ticket == plan.ticket:
+                return msgspec.structs.replace(
+                    plan, stop=held.stop_loss, take_profit=held.take_profit
+                )
+        return plan
 
     def _reduced(self, deal: Deal, plan: PositionPlan) -> None:
         intent = self._journal.intent(client_id_in(deal.comment))
@@ -155,16 +166,14 @@ class BrokerReports:
             if group and entry.intent.group == group and entry.waits:
                 self._desk.withdraw(entry, why)
 
-    def _gone(self, gone: OrderGone, closed: datetime) -> None:
+    def _gone(self, gone: OrderGone) -> None:
         entry = self._trades.sent.pop(gone.client_id, None)
         if entry is not None and entry.intent.kind is OrderKind.MARKET:
             self._withdraw_group(entry.intent.group, "the first of its group was not filled")
         intent = self._journal.intent(gone.client_id)
         plan = None if intent is None else self._trades.plans.get(intent.ticket or 0)
         if intent is not None and plan is not None:
-            closing = max(Decimal(0), plan.closing - intent.volume)
-            plan = msgspec.structs.replace(plan, closing=closing)
-            self._desk.close_again(plan, intent, closed)
+            self._desk.owe(plan, intent)
         self._log.info(
             "Order cancelled: %s %s, %s",
             gone.symbol,
@@ -192,7 +201,7 @@ class BrokerReports:
             deal.volume,
             deal.price,
             profit,
-            self.currency,
+            self._currency,
             reason,
             plan.strategy,
             symbol=plan.symbol,
@@ -208,27 +217,23 @@ class BrokerReports:
         for ticket in dict.fromkeys(deal.position for deal in deals):
             plan = self._journal.plan(ticket)
             if plan is not None:
-                self._trades.keep(msgspec.structs.replace(plan, closing=Decimal(0)))
+                self._trades.keep(plan)
         for deal in deals:
             if deal.position in self._trades.plans:
                 self.take_in(deal, deal.time)
+        orders = self._broker.orders()
         for held in self._broker.positions():
-            self._adopt(held, [deal for deal in deals if deal.position == held.ticket])
-        for order in self._broker.orders():
-            self._adopt_order(order)
+            made_by = [deal for deal in deals if deal.position == held.ticket]
+            exits = (order.volume for order in orders if order.position == held.ticket)
+            self._adopt(held, made_by, sum(exits, Decimal(0)))
+        for order in orders:
+            if not order.position:
+                self._adopt_order(order)
 
-    def _adopt(self, held: Position, deals: Sequence[Deal]) -> None:
+    def _adopt(self, held: Position, deals: Sequence[Deal], in_flight: Decimal) -> None:
         plan = self._plan_of(held, deals)
         if plan is not None:
-            self._trades.keep(
-                msgspec.structs.replace(
-                    plan,
-                    volume=held.volume,
-                    closing=Decimal(0),
-                    stop=held.stop_loss,
-                    take_profit=held.take_profit,
-                )
-            )
+            self._trades.keep(reconciled(plan, held, in_flight))
         self._log.log(
             WARNING if plan is None else INFO,
             "Position %s: %s %s %s at %s",
@@ -268,7 +273,6 @@ class BrokerReports:
             )
             return
         money_per_lot = self._broker.money_per_lot(order.symbol)
-        risk = loss_at_stop(
-            order.direction, order.price, order.stop_loss, order.volume, money_per_lot
-        )
+        entry = order.price or intent.expected_price
+        risk = loss_at_stop(order.direction, entry, order.stop_loss, order.volume, money_per_lot)
         self._trades.sent[intent.client_id] = SentEntry(intent, order.ticket, order.placed_at, risk)

@@ -67,12 +67,25 @@ class OpenTrades:
         """Return how many entries are open or on their way; a split one counts once."""
         if not self.plans and not self.sent:
             return 0
-        keys = {plan.entry_key for plan in self.of(strategy, direction)}
+        keys = {key for plan in self.of(strategy, direction) for key in plan.entry_keys}
         for entry in self.sent.values():
             intent = entry.intent
             if intent.strategy == strategy and intent.direction is direction:
-                keys.add(intent.group or intent.client_id)
+                keys.add(intent.entry_key)
         return len(keys)
+
+    def other_in(self, symbol: str, strategy: str, broker: Broker) -> str:
+        """Say whose position, or entry on its way, is in the symbol besides the strategy's own."""
+        held = [plan.strategy for plan in self.plans.values() if plan.symbol == symbol]
+        sent = [it.intent.strategy for it in self.sent.values() if it.intent.symbol == symbol]
+        for owner in (*held, *sent):
+            if owner != strategy:
+                return owner
+        known = self.plans.keys() | {entry.ticket for entry in self.sent.values()}
+        shown = [(held.symbol, held.ticket) for held in broker.positions()]
+        shown += [(it.symbol, it.ticket) for it in broker.orders() if not it.position]
+        foreign = any(it == symbol and ticket not in known for it, ticket in shown)
+        return "a stranger" if foreign else ""
 
     def filled(self, deal: Deal) -> Intent | None:
         """Return the entry that `deal` executed, ``None`` for a stranger's, and book its volume.
@@ -90,7 +103,8 @@ class OpenTrades:
 
     def exposure(self, broker: Broker, realised: Decimal) -> Exposure:
         """Return what the account has at stake, counting what the broker may not show yet."""
-        positions, orders = broker.positions(), broker.orders()
+        positions = broker.positions()
+        orders = [order for order in broker.orders() if not order.position]
         shown = {held.ticket for held in positions} | {order.ticket for order in orders}
         ours = {entry.ticket for entry in self.sent.values()}
         unseen = sum(entry.ticket not in shown for entry in self.sent.values())

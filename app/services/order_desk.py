@@ -1,6 +1,5 @@
 """Where orders leave for the broker: entries, exits, moved stops, withdrawals. Each said aloud."""
 
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -12,7 +11,7 @@ from app.domain.orders import Action, CloseReason, Intent, OrderResult, OrderSta
 from app.events import OrderPlacedEvent, OrderRejectedEvent, StopMovedEvent
 from app.ports import Broker, Journal
 from app.risk.limits import ApprovedOrder, approve_exit
-from app.risk.plans import Deadline, PositionPlan, exit_intent
+from app.risk.plans import PositionPlan, exit_intent, kept, leaving
 from app.services.open_trades import OpenTrades, SentEntry
 
 
@@ -20,20 +19,20 @@ class OrderDesk:
     """Sends what was decided, once; the journal admits each intent before it leaves.
 
     An order whose fate is unknown counts as placed and is never sent again. An exit that was
-    refused is asked for again on the next candle.
+    refused is owed: asked for again on every candle until it is taken. `account` is the login that
+    client ids are made for.
     """
 
     def __init__(
         self, bus: EventBus, log: FilteringBoundLogger, broker: Broker, journal: Journal,
-        trades: OpenTrades,
+        trades: OpenTrades, *, account: int,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._log = log
         self._broker = broker
         self._journal = journal
         self._trades = trades
-        self.account = 0
-        """The login that client ids are made for."""
+        self._account = account
         self.placed = 0
         self.rejected = 0
 
@@ -64,34 +63,33 @@ class OrderDesk:
     def close(
         self, plan: PositionPlan, candle: Candle, volume: Decimal, reason: CloseReason, leg: int = 0
     ) -> None:
-        """Close `volume` lots of a position, or ask for it again on the next candle.
+        """Close `volume` lots of a position, or owe them.
 
-        An exit admitted before a crash may never have left: if the position is still open by then,
-        closing all of it is asked for again, closing a part is not.
+        They count as on their way before they are sent, so that a crash in between loses no exit:
+        what the broker does not know of at the next start is owed. One that was admitted before is
+        owed if it is all of the position; a part is not closed twice.
         """
         if min(volume, plan.free) <= 0:
             return
         intent = exit_intent(
-            plan, self.account, volume=volume, reason=reason, candle_time=candle.time, leg=leg
+            plan, self._account, volume=volume, reason=reason, candle_time=candle.time, leg=leg
         )
+        sent = leaving(plan, intent.volume, reason)
+        self._trades.keep(sent)
         result = self.submit(approve_exit(intent))
         if result is None and volume < plan.free:
-            return
-        if result is None or result.state is OrderState.REJECTED:
-            self.close_again(plan, intent, candle.close_time)
-        else:
-            closing = plan.closing + intent.volume
-            self._trades.keep(msgspec.structs.replace(plan, closing=closing))
+            self._trades.keep(plan)
+        elif result is None or result.state is OrderState.REJECTED:
+            self.owe(sent, intent)
 
-    def close_again(self, plan: PositionPlan, exit_: Intent, at: datetime) -> None:
-        """Remember an exit that failed: it is due again from `at` on."""
-        everything = exit_.volume >= plan.free
-        due = Deadline(
-            at,
-            exit_.close_reason or CloseReason.SIGNAL,
-            volume=None if everything else exit_.volume,
-        )
-        self._trades.keep(msgspec.structs.replace(plan, due=due))
+    def owe(self, plan: PositionPlan, exit_: Intent) -> None:
+        """Remember an exit that failed, to be asked for again."""
+        self._trades.keep(kept(plan, exit_.volume))
+
+    def close_owed(self, plan: PositionPlan, candle: Candle) -> None:
+        """Ask again for what is owed of a position."""
+        owed, reason = plan.owed, plan.exit_reason or CloseReason.SIGNAL
+        self.close(msgspec.structs.replace(plan, owed=Decimal(0)), candle, owed, reason)
 
     def move_stop(self, plan: PositionPlan, stop: Decimal) -> None:
         """Move the stop loss of a position; one that was refused is wanted again later."""

@@ -25,6 +25,10 @@ Standing: TypeAlias = frozenset[tuple[str, str, Direction]]
 class StrategyEvaluationService(Service):
     """Evaluates the strategies of a symbol and publishes exits, then entries.
 
+    A strategy that raises, be it while it decides or while it says why, decides nothing on that
+    candle: `StrategyFailedEvent` says so, none of its signals is sent, and its decision is
+    published undecided, so that its positions go on being managed.
+
     Args:
         bus: where decisions and signals are published.
         strategies: symbol -> its strategies, in the order they are evaluated.
@@ -88,33 +92,43 @@ class StrategyEvaluationService(Service):
         }
 
     def _evaluate(self, strategies: Sequence[Strategy], event: IndicatorsCalculatedEvent) -> None:
-        view = event.view
         decisions: list[Decision] = []
         exits: list[Signal] = []
         entries: list[Signal] = []
         for strategy in strategies:
             try:
-                decision = strategy.evaluate(view, self._min_rows)
-                if self._all_facts:
-                    decision = replace(decision, facts=strategy.explain(view))
-                for part, direction, truth in (
-                    ("exit.long", Direction.LONG, decision.exit_long),
-                    ("exit.short", Direction.SHORT, decision.exit_short),
-                    ("entry.long", Direction.LONG, decision.entry_long),
-                    ("entry.short", Direction.SHORT, decision.entry_short),
-                ):
-                    if truth:
-                        signals = exits if part.startswith("exit") else entries
-                        signals.append(_signal(decision, direction, strategy.explain(view, part)))
+                decision, leaving, entering = self._decide(strategy, event.view)
             except Exception as error:  # noqa: BLE001 - one strategy never touches another
                 self._strategy_failed(strategy, event, error)
+                decisions.append(strategy.undecided(event.view))
                 continue
             decisions.append(decision)
+            exits += leaving
+            entries += entering
+            self._evaluated += 1
             self._not_ready += decision.entry_long is None or decision.entry_short is None
-        self._evaluated += len(decisions)
         self._exits += len(exits)
         self._entries += len(entries)
         self._publish(event, tuple(decisions), exits, entries)
+
+    def _decide(
+        self, strategy: Strategy, view: View
+    ) -> tuple[Decision, list[Signal], list[Signal]]:
+        """Return what `strategy` decides, its signals to leave and its signals to enter."""
+        decision = strategy.evaluate(view, self._min_rows)
+        if self._all_facts:
+            decision = replace(decision, facts=strategy.explain(view))
+        exits: list[Signal] = []
+        entries: list[Signal] = []
+        for signals, part, direction, truth in (
+            (exits, "exit.long", Direction.LONG, decision.exit_long),
+            (exits, "exit.short", Direction.SHORT, decision.exit_short),
+            (entries, "entry.long", Direction.LONG, decision.entry_long),
+            (entries, "entry.short", Direction.SHORT, decision.entry_short),
+        ):
+            if truth:
+                signals.append(_signal(decision, direction, strategy.explain(view, part)))
+        return decision, exits, entries
 
     def _publish(
         self,

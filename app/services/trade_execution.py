@@ -25,11 +25,12 @@ from app.ports import Broker, Journal
 from app.risk.entries import plan_entry
 from app.risk.limits import (
     ApprovedOrder,
+    Clearance,
     EntryRules,
     Moment,
     approve_entry,
+    clear_moment,
     entry_risk,
-    refuse_moment,
 )
 from app.risk.manage import MoveStop, manage
 from app.risk.plans import PositionPlan, held_back, next_deadline
@@ -72,7 +73,7 @@ class TradeExecutionService(Service):
         splits: symbol -> how its entries are split; whole when it has none.
         base_timeframes: symbol -> its fastest timeframe, whose candles the broker takes in.
         batch: collect the signals of a cycle and act at its end, exits first.
-        trade: ``False`` answers every signal with MONITOR_MODE and sends nothing.
+        trade: ``False`` answers every entry signal with MONITOR_MODE and sends nothing.
 
     """
 
@@ -107,7 +108,9 @@ class TradeExecutionService(Service):
         self._trades = OpenTrades(journal)
         self._plans = self._trades.plans
         self._sent = self._trades.sent
-        self._desk = OrderDesk(bus, self.log, broker, journal, self._trades)
+        account = broker.account()
+        self._netting = not account.hedging
+        self._desk = OrderDesk(bus, self.log, broker, journal, self._trades, account=account.login)
         self._reports = BrokerReports(
             bus,
             self.log,
@@ -117,18 +120,18 @@ class TradeExecutionService(Service):
             rules=rules,
             trades=self._trades,
             desk=self._desk,
+            currency=account.currency,
         )
         self._seen = dict.fromkeys(base_timeframes, BEGINNING)
         self._waiting: list[_Waiting] = []
         self._exits: list[ExitSignalEvent] = []
         self._entries: list[EntrySignalEvent] = []
-        self._blocked_before: set[tuple[str, BlockReason]] = set()
+        self._blocked_day = BEGINNING.date()
+        self._blocked_today: set[tuple[str, BlockReason]] = set()
         self._blocked = 0
 
     def start(self, now: datetime) -> None:
         """Take over what the broker holds, unless nothing is traded."""
-        account = self._broker.account()
-        self._desk.account, self._reports.currency = account.login, account.currency
         for symbol in self._base:
             quote = self._broker.quote(symbol)
             if quote is not None:
@@ -176,8 +179,8 @@ class TradeExecutionService(Service):
     def on_exit_signal(self, event: ExitSignalEvent) -> None:
         """Close the positions of the strategy in the signal's direction."""
         if not self._trade:
-            self._block(event.signal, _MONITORING)
-        elif self._batch:
+            return
+        if self._batch:
             self._exits.append(event)
         else:
             self._in_turn(event.signal.candle, self._leave, event)
@@ -230,18 +233,19 @@ class TradeExecutionService(Service):
             late=event.late,
             reduce_only=self.reduce_only,
             open_entries=self._trades.entries(strategy.name, signal.direction),
+            netted_with=self._netted_with(signal) if self._netting else "",
         )
         symbol = self._broker.rules(signal.symbol)
-        refusal = refuse_moment(strategy, moment, symbol, self._rules)
-        if refusal is not None:
-            self._block(signal, refusal)
+        clearance = clear_moment(strategy, moment, symbol, self._rules)
+        if isinstance(clearance, Refusal):
+            self._block(signal, clearance)
             return
         quote = self._broker.quote(signal.symbol)
         if quote is None:
             self._block(signal, Refusal(BlockReason.NO_QUOTE, "no price yet"))
             return
         market = Market(symbol, quote, self._broker.money_per_lot(signal.symbol))
-        orders = self._approved(signal, strategy, moment, market)
+        orders = self._approved(signal, strategy, clearance, market)
         if isinstance(orders, Refusal):
             self._block(signal, orders)
             return
@@ -249,8 +253,11 @@ class TradeExecutionService(Service):
             if not self._send_entry(order, signal, market):
                 return
 
+    def _netted_with(self, signal: Signal) -> str:
+        return self._trades.other_in(signal.symbol, signal.strategy, self._broker)
+
     def _approved(
-        self, signal: Signal, strategy: StrategyRules, moment: Moment, market: Market
+        self, signal: Signal, strategy: StrategyRules, clearance: Clearance, market: Market
     ) -> tuple[ApprovedOrder, ...] | Refusal:
         intents = plan_entry(
             signal,
@@ -261,14 +268,12 @@ class TradeExecutionService(Service):
         )
         if isinstance(intents, Refusal):
             return intents
-        realised = self._reports.day.net(moment.at, self._broker)
+        realised = self._reports.day.net(signal.candle.close_time, self._broker)
         return approve_entry(
             intents,
-            strategy=strategy,
-            moment=moment,
+            clearance=clearance,
             exposure=self._trades.exposure(self._broker, realised),
             market=market,
-            rules=self._rules,
         )
 
     def _send_entry(self, order: ApprovedOrder, signal: Signal, market: Market) -> bool:
@@ -306,15 +311,19 @@ class TradeExecutionService(Service):
             return "its strategy is gone"
         moment = Moment(at, late=False, reduce_only=self.reduce_only, open_entries=0)
         symbol = self._broker.rules(entry.intent.symbol)
-        refusal = refuse_moment(strategy, moment, symbol, self._rules)
-        return "" if refusal is None else f"{refusal.reason}: {refusal.detail}"
+        answer = clear_moment(strategy, moment, symbol, self._rules)
+        return f"{answer.reason}: {answer.detail}" if isinstance(answer, Refusal) else ""
 
     def _block(self, signal: Signal, refusal: Refusal) -> None:
-        """Say why a signal is not acted on: loudly once per strategy and reason, then quietly."""
+        """Say why an entry is not made: loudly once a day, strategy and reason, then quietly."""
         self._blocked += 1
+        day = self._rules.server_time.day(signal.candle.close_time)
+        if day != self._blocked_day:
+            self._blocked_day = day
+            self._blocked_today.clear()
         kind = (signal.strategy, refusal.reason)
-        say = self.log.debug if kind in self._blocked_before else self.log.info
-        self._blocked_before.add(kind)
+        say = self.log.debug if kind in self._blocked_today else self.log.info
+        self._blocked_today.add(kind)
         say(
             "Blocked: %s %s (%s), %s: %s",
             signal.symbol,
@@ -362,7 +371,11 @@ class TradeExecutionService(Service):
     def _manage_one(
         self, plan: PositionPlan, strategy: StrategyRules, candle: Candle, levels: Levels
     ) -> None:
-        after, acts = manage(plan, candle, levels, strategy, self._broker.rules(plan.symbol))
+        quote = self._broker.quote(plan.symbol)
+        if quote is None:
+            return
+        rules = self._broker.rules(plan.symbol)
+        after, acts = manage(plan, candle, levels, strategy, rules=rules, quote=quote)
         if after is not plan:
             self._trades.keep(after)
         for act in acts:
@@ -373,11 +386,16 @@ class TradeExecutionService(Service):
                 self._desk.close(newest, candle, act.volume, act.reason, act.leg)
 
     def _meet_deadlines(self, candle: Candle) -> None:
-        """Close what is due: its longest duration, the session's or the day's end, a retry."""
+        """Close what is owed or due: its longest duration, the session's or the day's end."""
         at = candle.close_time
-        for plan in list(self._plans.values()):
+        for ticket, plan in list(self._plans.items()):
+            if plan.symbol != candle.symbol or plan.free <= 0:
+                continue
+            if plan.owed:
+                self._desk.close_owed(plan, candle)
+                plan = self._plans[ticket]  # noqa: PLW2901
             due = plan.due
-            if due is None or at < due.at or plan.symbol != candle.symbol or plan.free <= 0:
+            if due is None or at < due.at or plan.free <= plan.owed:
                 continue
             strategy = self._strategies.get(plan.strategy)
             rules = self._broker.rules(plan.symbol)

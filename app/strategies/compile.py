@@ -36,7 +36,7 @@ from app.strategies.truth import (
     negation,
     on_newest,
     on_pair,
-    only_on_its_own_candle,
+    when_first_seen,
 )
 from app.strategies.values import RightHandSide
 
@@ -51,29 +51,32 @@ class Condition(msgspec.Struct, frozen=True):
     operator: Operator
     left: Cell
     rights: tuple[Term, ...]
+    target: str
+    """The columns on the right-hand side, empty for constants."""
     rule: Rule
     rows: int
     """Rows of its timeframe it needs before it can be false as well as true."""
 
     def fact(self, frames: Frames) -> Fact:
         """Return the condition with its truth and values."""
-        on_pair = self.operator in LOOKING_BACK
+        left, back = self.left, self.operator in LOOKING_BACK
         return Fact(
-            path=self.path,
-            timeframe=self.left.timeframe,
-            signal=self.signal,
-            operator=self.operator.value,
-            truth=self.rule(frames),
-            left=self.left.read(frames),
-            right=self._right(frames, 0),
-            previous_left=self.left.read(frames, 1) if on_pair else None,
-            previous_right=self._right(frames, 1) if on_pair else None,
-            target=" ".join(term.name for term in self.rights if isinstance(term, Cell)),
+            self.path,
+            left.timeframe,
+            self.signal,
+            self.operator.value,
+            self.rule(frames),
+            left.read(frames),
+            self._right(frames, 0),
+            left.read(frames, 1) if back else None,
+            self._right(frames, 1) if back else None,
+            self.target,
         )
 
     def _right(self, frames: Frames, earlier: int) -> object:
-        values = tuple(term.read(frames, earlier) for term in self.rights)
-        return values[0] if len(values) == 1 else values
+        if len(self.rights) == 1:
+            return self.rights[0].read(frames, earlier)
+        return tuple(term.read(frames, earlier) for term in self.rights)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -136,10 +139,10 @@ def compile_condition(condition: schema.Condition, loc: Loc, scope: Scope) -> Co
     left = scope.cell(condition.signal, timeframe, (*loc, "signal"))
     rights = RightHandSide(condition, left, (*loc, "value"), scope).terms()
     rule = _rule(condition, left, rights)
-    if condition.operator in HAPPENINGS and timeframe.minutes > scope.trigger.minutes:
-        rule = only_on_its_own_candle(rule, left.frame, scope.frame(scope.trigger))
     if condition.required_confidence is not None:
         rule = _confident(condition, left, rule, loc, scope)
+    if condition.operator in HAPPENINGS and timeframe.minutes > scope.trigger.minutes:
+        rule = when_first_seen(rule, left.frame, scope.frame(scope.trigger))
     if condition.lookback > 1 and condition.operator not in LOOKING_BACK:
         scope.warn(
             (*loc, "lookback"),
@@ -152,6 +155,7 @@ def compile_condition(condition: schema.Condition, loc: Loc, scope: Scope) -> Co
         operator=condition.operator,
         left=left,
         rights=rights,
+        target=" ".join(term.name for term in rights if isinstance(term, Cell)),
         rule=rule,
         rows=_rows(condition, left, rights),
     )

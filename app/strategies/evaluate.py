@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from app.domain.market import Timeframe
-from app.domain.rows import Columns, Row, View
+from app.domain.rows import Columns, Row, Value, View
 from app.domain.rules import ColumnRef, StrategyRules
 from app.domain.signals import Decision, Fact, Truth
 from app.strategies.compile import Part, compile_rules, rows_needed
@@ -124,6 +124,32 @@ class Strategy:
             self._read_levels(view) if self._levels else _NO_LEVELS,
         )
 
+    def undecided(self, view: View) -> Decision:
+        """Return the decision on a candle whose evaluation failed: no truth, yet what is known.
+
+        With its levels the positions of the strategy go on being managed.
+        """
+        rules = self.rules
+        candle = view[rules.trigger][-1].candle
+        regimes = {
+            timeframe: str(label)
+            for timeframe, at in self._timeframes
+            if (label := _newest(view, timeframe, at)) is not None
+        }
+        return Decision(
+            candle.close_time,
+            rules.symbol,
+            rules.name,
+            rules.trigger,
+            candle,
+            None,
+            None,
+            None,
+            None,
+            regimes,
+            self._read_levels(view),
+        )
+
     def explain(self, view: View, part: str | None = None) -> tuple[Fact, ...]:
         """Return every condition of `part` (one of PARTS; all by default) with its values."""
         names = PARTS if part is None else (part,)
@@ -136,11 +162,14 @@ class Strategy:
         )
 
     def _read_levels(self, view: View) -> dict[ColumnRef, float | None]:
-        levels: dict[ColumnRef, float | None] = {}
-        for ref, at in self._levels:
-            rows = view.get(ref.timeframe, ())
-            levels[ref] = rows[-1].values[at] if rows else None  # type: ignore[assignment]
-        return levels
+        return {ref: _newest(view, ref.timeframe, at) for ref, at in self._levels}  # type: ignore[misc]
+
+
+def _newest(view: View, timeframe: Timeframe, at: int) -> Value:
+    try:
+        return view[timeframe][-1].values[at]
+    except LookupError:
+        return None
 
 
 def _not_ready(_: Frames) -> Truth:

@@ -67,6 +67,12 @@ def _risk(risk: risk_schema.Risk, scope: Scope) -> RiskRules:
             f"{sizing.value:g} is read as lots (the old system read money)",
         )
     kind = SizingKind(sizing.type)
+    if kind is SizingKind.PERCENTAGE and isinstance(risk.sl, risk_schema.MonetaryStop):
+        scope.warn(
+            ("risk", "position_sizing", "type"),
+            "percentage beside a monetary stop is read as the share of the balance as notional, "
+            "since the stop's distance follows from the size: fixed or volatility says more",
+        )
     return RiskRules(
         sizing=Sizing(kind, sizing.value, atr if kind is SizingKind.VOLATILITY else None),
         stop=_stop(risk.sl, ("risk", "sl"), scope),

@@ -122,22 +122,43 @@ def on_pair(left: Cell, right: Term, test: Test, earlier: int = 0) -> Rule:
     return against_column
 
 
-def only_on_its_own_candle(rule: Rule, frame: int, trigger: int) -> Rule:
-    """Return `rule`, false unless the slower candle closed together with the trigger candle.
+def when_first_seen(rule: Rule, frame: int, trigger: int) -> Rule:
+    """Return `rule` as of each slower candle that the newest trigger candle is the first to see.
 
-    Between two of its closes a slower timeframe's newest pair stays the same; without this, one
-    crossing would be true again on each faster candle.
+    It is false when there is none: between two of its closes a slower timeframe's newest pair
+    stays the same, and one crossing would be true again on each faster candle. Usually that is the
+    trigger candle that closes with the slower one; where the data lack it, the next there is.
     """
 
-    def on_close(frames: Frames) -> Truth:
-        try:
-            if frames[frame][-1].candle.close_time != frames[trigger][-1].candle.close_time:
-                return False
-        except LookupError:
+    def first_seen(frames: Frames) -> Truth:
+        slow, seen = frames[frame], frames[trigger]
+        if not slow or not seen:
             return None
-        return rule(frames)
+        newest = seen[-1].candle
+        before = seen[-2].candle.close_time if len(seen) > 1 else newest.time
+        ready = True
+        for end in range(len(slow), 0, -1):
+            closed = slow[end - 1].candle.close_time
+            if closed <= before:
+                break
+            if closed > newest.close_time:
+                continue
+            truth = rule(_until(frames, frame, end))
+            if truth:
+                return True
+            if truth is None:
+                ready = False
+        return False if ready else None
 
-    return on_close
+    return first_seen
+
+
+def _until(frames: Frames, frame: int, end: int) -> Frames:
+    """Return `frames` as they were when `frame` had its first `end` rows only."""
+    rows = frames[frame]
+    if end == len(rows):
+        return frames
+    return [*frames[:frame], rows[:end], *frames[frame + 1 :]]
 
 
 def all_of(rules: Sequence[Rule]) -> Rule:

@@ -31,6 +31,12 @@ class RightHandSide:
 
     def terms(self) -> tuple[Term, ...]:
         """Return the terms on the right: two for a range, otherwise one."""
+        terms = self._terms()
+        for term in terms:
+            self._refuse_one_anchor(term)
+        return terms
+
+    def _terms(self) -> tuple[Term, ...]:
         op, value = self._operator, self._value
         if op in _TRUTHS:
             return (self._truth(_TRUTHS[op]),)
@@ -45,6 +51,20 @@ class RightHandSide:
         if isinstance(value, tuple):
             raise self._error(f"'{op}' compares with one value, not with a list")
         return (self._term(value),)
+
+    def _refuse_one_anchor(self, right: Term) -> None:
+        """Refuse what a restart would change: a running total against what is none."""
+        totals = [
+            term.column.name
+            for term in (self._left, right)
+            if isinstance(term, Cell) and term.column.anchored
+        ]
+        if len(totals) == 1:
+            (name,) = totals
+            raise self._error(
+                f"the level of '{name}' depends on where history begins, so each restart would "
+                f"change it: compare '{name}' with 'previous_{name}', or use '{name}_ema'"
+            )
 
     def _error(self, text: str, loc: Loc | None = None) -> Exception:
         return self._scope.error(self._loc if loc is None else loc, text)

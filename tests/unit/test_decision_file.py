@@ -145,7 +145,7 @@ def test_a_line_tells_what_was_traded_on_it(bus: EventBus, path: Path) -> None:
         )
     (line,) = lines(path)
     assert line["trades"] == [
-        {"action": "exit", "direction": "long", "size": 0.3},
+        {"action": "exit", "direction": "long", "size": 0.3, "reason": "signal"},
         {
             "action": "entry",
             "direction": "long",
@@ -199,6 +199,32 @@ def test_orders_placed_at_the_end_of_a_cycle_still_stand_with_their_decision(
         cycles.run()
         (line,) = lines(path)
         assert len(line["trades"]) == 1  # type: ignore[arg-type]
+
+
+def test_an_exit_of_a_faster_candle_stands_in_the_line_of_its_cycle(
+    bus: EventBus, path: Path
+) -> None:
+    """Durations and sessions end on the fastest candles, not on those of the strategy."""
+    fast = candle(opened=OPENED + timedelta(minutes=4))
+    with decision_file(path, bus):
+        Cycles(bus).run(order(action=Action.EXIT, of=fast), evaluated(decision()))
+    (line,) = lines(path)
+    assert [trade["reason"] for trade in line["trades"]] == ["signal"]  # type: ignore[index, union-attr]
+
+
+def test_an_exit_between_two_evaluations_stands_in_the_next_line_of_its_strategy(
+    bus: EventBus, path: Path
+) -> None:
+    later = candle(opened=OPENED + M5.delta)
+    between = candle(opened=OPENED + timedelta(minutes=7))
+    with decision_file(path, bus):
+        cycles = Cycles(bus)
+        cycles.run(evaluated(decision(), decision("other")))
+        cycles.run(order(action=Action.EXIT, of=between))
+        cycles.run(evaluated(decision("other", of=later), decision(of=later)))
+        cycles.run(evaluated(decision(of=later)))
+    traded = [(line["strategy"], len(line["trades"])) for line in lines(path)]  # type: ignore[arg-type]
+    assert traded == [("cross", 0), ("other", 0), ("other", 0), ("cross", 1), ("cross", 0)]
 
 
 def test_lines_are_written_as_cycles_begin_and_the_last_ones_at_the_end(

@@ -1,14 +1,17 @@
 """Recorded bars: sensible spellings are read, bad bars counted, bad files refused."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.adapters.history_checks import History
 from app.adapters.history_files import FileFeed, read_history
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
@@ -45,6 +48,10 @@ def plain(*rows: str, header: str = "time,open,high,low,close,volume,spread") ->
 
 def good(minute: int) -> str:
     return f"2024-01-01 10:{minute:02},1.1,1.3,1.0,1.2,5,8"
+
+
+def minutes(history: History) -> list[int]:
+    return ((history.bars.time - FIRST) // 60).tolist()
 
 
 def test_a_metatrader_export_is_read(write: Write) -> None:
@@ -149,28 +156,29 @@ def test_prices_are_read_to_the_last_digit(write: Write) -> None:
     ],
 )
 def test_a_bad_bar_is_counted_with_its_line_and_left_out(write: Write, row: str, kind: str) -> None:
-    path = write(plain(good(0), good(1), row, good(3), good(4)))
+    path = write(plain(good(0), good(1), row, *map(good, range(3, 12))))
     history = read_history(path, UTC_SERVER)
     assert dict(history.bad.counts) == {kind: 1}
     assert history.bad.examples[kind] == (4,)
     assert str(history.bad) == f"1 {kind} (line 4)"
-    assert ((history.bars.time - FIRST) // 60).tolist() == [0, 1, 3, 4]
+    assert minutes(history) == [0, 1, *range(3, 12)]
 
 
 def test_a_bad_bar_hides_no_later_one_and_many_are_summed_up(write: Write) -> None:
     bad = "2024-01-01 11:00,nan,1.3,1.0,1.2,5,8"
-    path = write(plain(good(0), bad, bad, good(1), bad, bad, good(1), good(2)))
+    later = map(good, range(2, 50))
+    path = write(plain(good(0), bad, bad, good(1), bad, bad, good(1), *later))
     history = read_history(path, UTC_SERVER)
     assert dict(history.bad.counts) == {"not a finite price": 4, "duplicate": 1}
     assert history.bad.total == 5
     assert str(history.bad) == ("4 not a finite price (lines 3, 4, 6, …), 1 duplicate (line 8)")
-    assert len(history.bars) == 3
+    assert minutes(history) == list(range(50))
 
 
 def test_blank_lines_are_no_bars_and_keep_line_numbers_right(write: Write) -> None:
-    path = write(plain(good(0), "", good(1), good(1), "", ""))
+    path = write(plain(good(0), "", good(1), good(1), *map(good, range(2, 10)), "", ""))
     history = read_history(path, UTC_SERVER)
-    assert len(history.bars) == 2
+    assert len(history.bars) == 10
     assert history.bad.examples == {"duplicate": (5,)}
 
 
@@ -185,11 +193,114 @@ def test_the_timeframe_is_the_step_most_bars_take(write: Write, step: int, timef
     assert read_history(path, UTC_SERVER).timeframe == timeframe
 
 
-def test_shuffled_bars_do_not_hide_the_timeframe(write: Write) -> None:
-    path = write(plain(good(2), good(5), good(0), good(6), good(1), good(7)))
+def test_bars_out_of_order_do_not_hide_the_timeframe(write: Write) -> None:
+    path = write(plain(*map(good, (2, 5, 0, 6, 1, *range(7, 30)))))
     history = read_history(path, UTC_SERVER)
     assert history.timeframe == "1"
     assert dict(history.bad.counts) == {"out of order": 2}
+
+
+def of_times(path: Path, times: Sequence[int]) -> History:
+    path.write_text(plain(*(f"{time},1.1,1.3,1.0,1.2,5,8" for time in times)), encoding="utf-8")
+    return read_history(path, UTC_SERVER)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        (FIRST + 900 * 60, "out of order"),
+        (FIRST - 3600, "out of order"),
+        (FIRST + 86_400, "out of order"),
+        (FIRST * 1000, "years from the others"),
+        (2_588_000_400, "years from the others"),  # 2052
+        (0, "years from the others"),
+        (10**30, "years from the others"),
+    ],
+)
+@pytest.mark.parametrize("at", [1, 3, 500, 998])
+def test_a_wrong_time_costs_its_own_bar_and_no_other(
+    tmp_path: Path, wrong: int, kind: str, at: int
+) -> None:
+    times = [FIRST + 60 * minute for minute in range(1000)]
+    history = of_times(tmp_path / "bars.csv", [*times[:at], wrong, *times[at + 1 :]])
+    assert str(history.bad) == f"1 {kind} (line {at + 2})"
+    assert history.bars.time.tolist() == [time for time in times if time != times[at]]
+
+
+@pytest.mark.parametrize("wrong", [FIRST * 1000, 2_588_000_400, 0])
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_wrong_year_is_seen_at_either_end_too(tmp_path: Path, wrong: int, at: int) -> None:
+    times = [FIRST + 60 * minute for minute in range(1000)]
+    times[at] = wrong
+    history = of_times(tmp_path / "bars.csv", times)
+    assert dict(history.bad.counts) == {"years from the others": 1}
+    assert len(history.bars) == 999
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(10, 60),
+    where=st.floats(0, 1, exclude_max=True),
+    moved=st.integers(-10_000_000, 10_000_000),
+)
+def test_one_corrupted_time_loses_exactly_that_bar(
+    tmp_path_factory: pytest.TempPathFactory, count: int, where: float, moved: int
+) -> None:
+    """Unless it leads to where no bar is and the order still holds: then nothing is lost."""
+    path = tmp_path_factory.getbasetemp() / "one_wrong_time.csv"
+    times = [FIRST + 60 * minute for minute in range(count)]
+    at = int(where * count)
+    wrong = times[at] + 60 * moved
+    given_times = [*times[:at], wrong, *times[at + 1 :]]
+    history = of_times(path, given_times)
+    year = 366 * 86_400
+    near = times[0] - year < wrong < times[-1] + year
+    ordered = near and given_times == sorted(set(given_times))
+    left = given_times if ordered else [time for time in times if time != times[at]]
+    assert history.bars.time.tolist() == left
+
+
+@settings(max_examples=60, deadline=None)
+@given(order=st.permutations(range(9)))
+def test_no_bar_out_of_order_costs_more_bars_than_it_must(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int]
+) -> None:
+    """Among a hundred good ones, the most bars that can stay in order do stay."""
+    path = tmp_path_factory.getbasetemp() / "shuffled.csv"
+    minutes_given = [*order, *range(9, 100)]
+    kept = minutes(of_times(path, [FIRST + 60 * minute for minute in minutes_given]))
+    assert kept == sorted(kept)
+    assert len(kept) == 91 + longest_rise(order)
+
+
+def longest_rise(values: Sequence[int]) -> int:
+    longest: list[int] = []
+    for at, value in enumerate(values):
+        longest.append(1 + max((longest[b] for b in range(at) if values[b] < value), default=0))
+    return max(longest)
+
+
+def test_years_of_two_decades_in_one_file_are_both_kept(tmp_path: Path) -> None:
+    """Far from the others is what few bars are, not a file with a long pause."""
+    times = [start + 60 * at for start in (FIRST - 600_000_000, FIRST) for at in range(30)]
+    assert of_times(tmp_path / "bars.csv", times).bad.total == 0
+
+
+def test_a_file_that_loses_more_than_a_tenth_of_its_bars_is_refused(write: Write) -> None:
+    bad = "2024-01-01 11:00,nan,1.3,1.0,1.2,5,8"
+    kept = write(plain(good(0), bad, *map(good, range(1, 9))))
+    assert read_history(kept, UTC_SERVER).bad.total == 1
+    refused = write(plain(good(0), bad, good(0), *map(good, range(1, 17))))
+    assert refusal(refused) == (
+        f"{refused}: 2 of 19 bars are bad: 1 not a finite price (line 3), 1 duplicate (line 4): "
+        "expected 10 % at most"
+    )
+
+
+def test_a_file_with_the_newest_bar_first_is_refused(write: Write) -> None:
+    assert "9 of 10 bars are bad: 9 out of order (lines 2, 3, 4, …): expected" in refusal(
+        write(plain(*map(good, reversed(range(10)))))
+    )
 
 
 def parquet(path: Path, **columns: object) -> Path:
@@ -221,9 +332,10 @@ def test_parquet_may_keep_its_times_in_the_index(tmp_path: Path) -> None:
 
 
 def test_rows_of_parquet_count_from_one(tmp_path: Path) -> None:
-    path = parquet(tmp_path / "bars.parquet", time=[FIRST, FIRST + 60])
-    frame = pd.read_parquet(path)
-    pd.concat([frame, frame.tail(1)]).to_parquet(path, index=False)
+    times = [FIRST + 60 * minute for minute in (0, 1, 1, *range(2, 10))]
+    prices = dict.fromkeys(("open", "high", "low", "close"), 1.1)
+    path = tmp_path / "bars.parquet"
+    pd.DataFrame({"time": times, **prices}).to_parquet(path)
     assert read_history(path, UTC_SERVER).bad.examples == {"duplicate": (3,)}
 
 
@@ -341,13 +453,13 @@ def test_a_file_that_may_not_be_read_is_refused(
 
 
 def test_a_feed_gives_its_bars_span_and_report(write: Write) -> None:
-    path = write(plain(good(0), good(1), good(2), good(9), good(9)))
+    path = write(plain(*map(good, (0, 1, 2, 9, 9, *range(10, 16)))))
     feed = FileFeed("EURUSD", path, UTC_SERVER)
     feed.open()
-    assert (feed.timeframe, feed.first, feed.end) == ("1", FIRST, FIRST + 600)
+    assert (feed.timeframe, feed.first, feed.end) == ("1", FIRST, FIRST + 960)
     assert feed.bars(FIRST + 60, FIRST + 540).time.tolist() == [FIRST + 60, FIRST + 120]
     assert feed.report() == [
-        "EURUSD: 4 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:09 UTC, "
+        "EURUSD: 10 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:15 UTC, "
         "1 gaps, the longest of 6 bars (bars.csv)",
         "EURUSD: left out 1 bad bars: 1 duplicate (line 6)",
     ]

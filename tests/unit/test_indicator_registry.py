@@ -47,6 +47,9 @@ def test_the_key_is_the_prefix_of_the_columns(
     spec = spec_of(key, given)
     assert [column.name for column in spec.columns] == columns.split()
     assert not any(column.looks_ahead for column in spec.columns)
+    assert [column.name for column in spec.columns if column.anchored] == (
+        ["obv"] if key == "obv" else []
+    )
 
 
 def test_text_columns_list_their_words() -> None:

@@ -1,19 +1,16 @@
 """The simulated market: the same every time, wherever one starts, and worth watching."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from app.adapters.simulated_market import (
-    DEFAULT_START,
-    HISTORY,
-    SimulatedMarket,
-    instrument,
-)
+from app.adapters.simulated_market import DEFAULT_START, HISTORY, SimulatedMarket
 from app.domain.aggregation import Bars
 from app.domain.broker_time import EPOCH
+from app.domain.instruments import instrument
 
 START = int(DEFAULT_START.timestamp())
 DAY = 86_400
@@ -165,21 +162,33 @@ def test_thirteen_weeks_lie_before_the_start() -> None:
     assert market.end is None
 
 
+@pytest.mark.parametrize("symbol", ["USDBRL", "CHFJPY", "XAUEUR", "SOLUSDT", "US30"])
+def test_any_symbol_trades_as_the_table_of_instruments_says(symbol: str) -> None:
+    known = instrument(symbol)
+    bars = SimulatedMarket(symbol, 7).bars(START - WEEK, START + WEEK)
+    assert bars.close.mean() == pytest.approx(known.price, rel=0.5)
+    assert np.median(bars.spread) == pytest.approx(known.spread, rel=0.3)
+    assert (bars.close.round(known.digits) == bars.close).all()
+    assert ((np.diff(bars.time) > 60).sum() == 0) == (known.kind == "crypto")
+
+
 @pytest.mark.parametrize(
-    ("symbol", "price", "digits", "weekends"),
+    ("symbol", "digest"),
     [
-        ("EURUSD", 1.085, 5, False),
-        ("EURUSDm", 1.085, 5, False),
-        ("eurusd.r", 1.085, 5, False),
-        ("CHFJPY", 160.0, 3, False),
-        ("EURNOK", 1.2, 5, False),
-        ("SOLUSDT", 100.0, 2, True),
-        ("US30", 100.0, 2, False),
+        ("EURUSD", "e1a223c5e02468d6"),
+        ("GBPUSD", "89e35b78dea6f094"),
+        ("USDJPY", "2833cef0ab74c95f"),
+        ("XAUUSD", "fe7bea1cb5563b1c"),
+        ("BTCUSD", "9f8c742d40c6967f"),
     ],
 )
-def test_any_symbol_can_be_had(symbol: str, price: float, digits: int, weekends: bool) -> None:
-    known = instrument(symbol)
-    assert (known.price, known.digits, known.weekends) == (price, digits, weekends)
+def test_the_default_market_stays_what_it_was(symbol: str, digest: str) -> None:
+    """Byte for byte, so a run of an older version can be had again."""
+    bars = SimulatedMarket(symbol, 11).bars(START - WEEK, START + WEEK)
+    drawn = sha256(bars.time.tobytes())
+    for column in bars.columns():
+        drawn.update(column.tobytes())
+    assert drawn.hexdigest()[:16] == digest
 
 
 def test_it_says_what_it_is() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain.errors import ConfigurationError
 from app.domain.market import Candle, Timeframe
@@ -27,6 +28,8 @@ COLUMNS = Columns(
         Column("is_open", ColumnKind.TRUTH),
         Column("atr"),
         Column("later", looks_ahead=True),
+        Column("total", anchored=True),
+        Column("total_ema"),
     )
 )
 
@@ -197,6 +200,44 @@ def test_a_crossing_of_a_slower_timeframe_fires_once_on_its_own_candle():
         for minute in range(5)
     ]
     assert fired == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("lookback", [1, 2])
+def test_a_crossing_fires_on_the_next_candle_where_the_one_it_closed_with_is_missing(lookback):
+    """The last four hours of a week close on Saturday, when no minute is traded."""
+    midnight = datetime(2025, 1, 11, tzinfo=UTC)
+    condition = when("trend", "changes_to", "bullish", "H4", lookback=lookback)
+    subject = strategy({"conditions": [condition]}, timeframes=["M1", "H4"])
+    hours = rows(Timeframe("H4"), midnight, trend=["bearish", "bearish", "bullish"])
+    friday = rows(M1, midnight - timedelta(minutes=3), fast=[1.0, 1.0])
+    monday = rows(M1, midnight + timedelta(hours=46, minutes=2), fast=[1.0, 1.0])
+    before = {M1: friday, Timeframe("H4"): hours[:-1]}
+    assert subject.evaluate(before).entry_long is False
+    seen = [
+        subject.evaluate({M1: minutes, Timeframe("H4"): hours}).entry_long
+        for minutes in ((*friday, monday[0]), (*friday, *monday))
+    ]
+    assert seen == [True, False]
+
+
+def test_a_slower_candle_that_is_ahead_of_the_trigger_waits_for_it():
+    subject = strategy({"conditions": [when("fast", "crosses_above", 2, 5)]}, timeframes=[1, 5])
+    crossed = rows(M5, MONDAY, fast=[1.0, 3.0])
+    fired = [
+        subject.evaluate({M1: rows(M1, MONDAY + ago * M1.delta, fast=[1.0] * 2), M5: crossed})
+        for ago in (-1, 0, 1)
+    ]
+    assert [decision.entry_long for decision in fired] == [False, True, False]
+
+
+def test_the_confidence_of_a_slower_change_is_that_of_its_own_candle():
+    """Two M5 candles are seen at once: the change came with the first, which was confident."""
+    condition = when("regime", "changes_to", "bear_expansion", 5, required_confidence=0.6)
+    subject = strategy({"conditions": [condition]}, timeframes=[1, 5])
+    labels = ["bull_expansion", "bear_expansion", "bear_expansion"]
+    slow = rows(M5, MONDAY, regime=labels, regime_confidence=[0.1, 0.9, 0.1])
+    minutes = (row(M1, MONDAY - timedelta(minutes=7)), row(M1, MONDAY))
+    assert subject.evaluate({M1: minutes, M5: slow}).entry_long is True
 
 
 def test_a_slower_change_waits_for_its_rows():
@@ -427,6 +468,59 @@ def test_a_condition_that_cannot_be_compared_is_refused_at_load(condition, messa
         strategy({"conditions": [condition]})
     assert message in str(error.value)
     assert str(error.value).startswith("f.yaml:1 entry.long.conditions.0")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        when("total", ">", 1000),
+        when("previous_total", "<=", 0),
+        when("total", "crosses_above", 0),
+        when("total", "between", ["previous_total", 5]),
+        when("total", "in", [1, 2]),
+        when("total", ">", "fast"),
+        when("fast", "crosses_below", "total"),
+    ],
+)
+def test_a_running_total_is_not_compared_with_what_does_not_shift_with_it(condition):
+    """Its level depends on where history begins: a restart would change the decision."""
+    with pytest.raises(ConfigurationError) as error:
+        strategy({"conditions": [condition]})
+    assert str(error.value) == (
+        "f.yaml:1 entry.long.conditions.0.value: the level of 'total' depends on where history "
+        "begins, so each restart would change it: compare 'total' with 'previous_total', or use "
+        "'total_ema'"
+    )
+
+
+@pytest.mark.parametrize(
+    "condition", [when("total", ">", "previous_total"), when("total_ema", ">", 1)]
+)
+def test_the_changes_of_a_running_total_are_compared(condition):
+    view = {M1: rows(total=[1.0, 2.0], total_ema=[0.0, 3.0])}
+    assert decided(condition, view) is True
+
+
+def test_an_undecided_candle_still_tells_its_levels_and_regimes():
+    """What cannot be read is not ready."""
+    risk = {
+        "position_sizing": {"type": "volatility", "value": 1},
+        "sl": {"type": "indicator", "source": "slow", "timeframe": 5},
+    }
+    subject = strategy({"conditions": [when("fast", ">", 1, 1)]}, timeframes=[1, 5], risk=risk)
+    view = {M1: rows(fast=[2.0], atr=[0.001])}
+    decision = subject.undecided(view)
+    assert decision == replace(
+        subject.evaluate(view),
+        entry_long=None,
+        entry_short=None,
+        exit_long=None,
+        exit_short=None,
+    )
+    assert decision.regimes == {M1: "bull_expansion"}
+    assert decision.levels == {ColumnRef(M1, "atr"): 0.001, ColumnRef(M5, "slow"): None}
+    torn = {M1: (replace(view[M1][0], values=()),)}
+    assert set(subject.undecided(torn).levels.values()) == {None}
 
 
 def test_a_condition_must_name_its_timeframe_where_several_are_declared():

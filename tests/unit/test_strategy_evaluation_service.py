@@ -9,7 +9,8 @@ import pytest
 from app.bus import EventBus
 from app.domain.market import Candle, Timeframe
 from app.domain.rows import BASE_COLUMNS, Column, Columns, Row, View
-from app.domain.signals import Decision, Direction
+from app.domain.rules import ColumnRef
+from app.domain.signals import Decision, Direction, Fact
 from app.events import (
     EntrySignalEvent,
     Event,
@@ -69,6 +70,15 @@ class Broken(Strategy):
 
     def evaluate(self, view: View, min_rows: int = 1) -> Decision:
         raise ZeroDivisionError("no range")
+
+
+class Mute(Strategy):
+    """A strategy that decides, but raises when it says why it enters."""
+
+    def explain(self, view: View, part: str | None = None) -> tuple[Fact, ...]:
+        if part == "entry.long":
+            raise ZeroDivisionError("no words")
+        return super().explain(view, part)
 
 
 class Desk:
@@ -239,13 +249,34 @@ def test_a_failing_strategy_never_touches_another(caplog: pytest.LogCaptureFixtu
         StrategyFailedEvent(symbol="EURUSD", strategy="bad", error="ZeroDivisionError: no range")
         in events
     )
-    assert decisions(events) == ["good"]
+    assert decisions(events) == ["bad", "good"]
     assert signals(events) == [("entry", "good", "long")]
     (line,) = (r.msg for r in caplog.records if r.levelno == logging.ERROR)
     assert isinstance(line, dict)
     assert line["event"] == "Strategy bad failed: ZeroDivisionError: no range"
     assert (line["strategy"], line["symbol"]) == ("bad", "EURUSD")
     assert desk.service.handled == 1
+
+
+@pytest.mark.parametrize("kind", [Broken, Mute])
+def test_a_failing_strategy_is_undecided_so_that_its_positions_are_still_managed(
+    kind: type[Strategy],
+) -> None:
+    """No signal of it is sent, not even one that could still be explained."""
+    risk = {
+        "position_sizing": {"type": "fixed", "value": 0.1},
+        "sl": {"type": "indicator", "source": "pace", "timeframe": "1"},
+    }
+    desk = Desk([strategy("bad", kind=kind, risk=risk, exit={"short": above(10)})])
+    newest = rows(11)
+    failed, evaluated = desk.calculated(newest)
+    assert isinstance(failed, StrategyFailedEvent)
+    assert isinstance(evaluated, StrategiesEvaluatedEvent)
+    (decision,) = evaluated.decisions
+    assert decision.candle is newest[-1].candle
+    assert decision.levels == {ColumnRef(M1, "pace"): 11}
+    assert (decision.entry_long, decision.entry_short) == (None, None)
+    assert (decision.exit_long, decision.exit_short) == (None, None)
 
 
 def test_the_service_counts_what_it_did() -> None:

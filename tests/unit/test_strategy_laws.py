@@ -276,13 +276,21 @@ def test_the_same_view_gives_the_same_decision_and_facts_agree(tree, view):
     assert len(leaves) == len(facts)
 
 
-closes = st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=2, max_size=12)
+five_minutes = st.tuples(
+    st.sampled_from([1.0, 2.0, 3.0]), st.sets(st.integers(1, 5), min_size=1).map(sorted)
+)
+"""The slower column on five minutes, and which of their one-minute candles there are."""
 
 
-@given(closes)
-@settings(max_examples=100, deadline=None)
-def test_each_crossing_of_a_slower_timeframe_fires_exactly_once(values):
-    """Played minute by minute, a strategy fires as often as the slower column really crosses."""
+@given(st.lists(five_minutes, min_size=2, max_size=12), st.sampled_from([5, 7, 60]))
+@settings(max_examples=200, deadline=None)
+def test_each_crossing_of_a_slower_timeframe_fires_exactly_once_whatever_minutes_are_missing(
+    fives, apart
+):
+    """Played minute by minute, a strategy fires as often as the slower column really crosses.
+
+    A slower candle starts every `apart` minutes; the market is closed in between.
+    """
     subject = compiled({"signal": "a", "operator": "crosses_above", "value": 2, "timeframe": "5"})
 
     def row(timeframe, minute, value):
@@ -291,13 +299,18 @@ def test_each_crossing_of_a_slower_timeframe_fires_exactly_once(values):
         cells = (0.0, 1.0, 1.0, 1.0, 1.0, 1.0, "bull_expansion", 1.0, False)
         return Row(candle, COLUMNS, (*cells, value, None, None))
 
-    slow = [row(M5, 5 * at, value) for at, value in enumerate(values)]
+    slow = [row(M5, apart * at + 5, value) for at, (value, _) in enumerate(fives)]
+    fast = [
+        row(M1, apart * at + minute, 1.0)
+        for at, (_, minutes) in enumerate([*fives, (0.0, [1])])
+        for minute in minutes
+    ]
     fired = 0
-    for minute in range(5 * len(values)):
-        seen = tuple(slow[: minute // 5 + 1][-6:])
-        view = {M1: (row(M1, minute, 1.0),), M5: seen}
+    for at, newest in enumerate(fast):
+        seen = [it for it in slow if it.candle.close_time <= newest.candle.close_time]
+        view = {M1: tuple(fast[: at + 1][-6:]), M5: tuple(seen[-6:])}
         fired += subject.evaluate(view).entry_long is True
-    crossings = sum(before <= 2 < now for before, now in pairwise(values))
+    crossings = sum(before <= 2 < now for (before, _), (now, _) in pairwise(fives))
     assert fired == crossings
 
 

@@ -27,6 +27,7 @@ from app.domain.orders import (
     OrderKind,
     OrderResult,
     OrderState,
+    PendingOrder,
 )
 from app.domain.rules import (
     ColumnRef,
@@ -148,24 +149,25 @@ class Desk:
         return MONDAY + timedelta(minutes=self.minute)
 
     def candle(
-        self, close: float = 1.1, *, high: float = 0.0, low: float = 0.0, opened: float = 0.0
-    ) -> Candle:
+        self, close: float = 1.1, *, high: float = 0.0, low: float = 0.0, opened: float = 0.0,
+        spread: float = 0.0,
+    ) -> Candle:  # fmt: skip
         """Let a minute pass, the market open at `opened` and close at `close`."""
         start = self.now
         self.minute += 1
         opened = opened or close
         made = Candle(
             "EURUSD", M1, start, self.now, opened, max(high, close, opened),
-            min(low or close, close, opened), close,
+            min(low or close, close, opened), close, spread=spread,
         )  # fmt: skip
         self.bus.publish(NewCandleEvent(candle=made))
         self.last = made
         return made
 
-    def slow_candle(self, close: float = 1.1) -> Candle:
+    def slow_candle(self, close: float = 1.1, **more: float) -> Candle:
         """Announce the five minutes that end with the next minute."""
         ends = self.now + M1.delta
-        made = Candle("EURUSD", M5, ends - M5.delta, ends, close, close, close, close)
+        made = Candle("EURUSD", M5, ends - M5.delta, ends, close, close, close, close, **more)
         self.bus.publish(NewCandleEvent(candle=made))
         return made
 
@@ -310,7 +312,8 @@ def test_no_interleaving_exceeds_the_limits(
             desk.leave(direction, f"s{which}")
         elif then == 3:
             desk.candle(1.1 + 0.003 * direction.sign)
-        assert len(desk.broker.positions()) + len(desk.broker.orders()) <= slots
+        entries = [order for order in desk.broker.orders() if not order.position]
+        assert len(desk.broker.positions()) + len(entries) <= slots
     desk.candle()
     assert desk.service.metrics()["open_positions"] == len(desk.broker.positions())
     ours = desk.service._reports.profit
@@ -430,14 +433,15 @@ def test_a_signal_that_cannot_be_planned_is_blocked() -> None:
     assert desk.reasons() == [BlockReason.VOLUME_BELOW_MINIMUM]
 
 
-def test_monitor_mode_answers_every_signal_and_sends_nothing() -> None:
-    """C12, P18, I18: nothing reaches the broker."""
+def test_monitor_mode_answers_every_entry_and_sends_nothing() -> None:
+    """C12, P18, I18: nothing reaches the broker; an exit that is not made blocks no entry."""
     desk = Desk(trade=False)
     desk.candle()
     desk.enter()
     desk.leave()
     desk.candle()
-    assert desk.reasons() == [BlockReason.MONITOR_MODE] * 2
+    assert desk.reasons() == [BlockReason.MONITOR_MODE]
+    assert desk.service.metrics()["entries_blocked"] == 1
     assert desk.of(OrderPlacedEvent) == []
     assert desk.broker.orders() == desk.broker.positions() == []
 
@@ -645,22 +649,103 @@ def test_a_closed_position_of_a_group_withdraws_the_rest_of_it() -> None:
     assert {order.magic for order in desk.broker.orders()} == {magic_of("limit")}
 
 
+NETTING = msgspec.structs.replace(TERMS, hedging=False)
+
+
+def test_a_netting_account_holds_one_strategy_s_position_in_a_symbol() -> None:
+    """Another's order would move its stops, and another's exit would find nothing to close."""
+    desk = Desk(strategy(), strategy("other"), terms=NETTING)
+    desk.candle()
+    desk.enter()
+    desk.enter(SHORT, "other")
+    desk.candle()
+    desk.enter(SHORT, "other")
+    desk.enter(LONG, "other")
+    desk.connect()
+    desk.enter(LONG, "other")
+    assert desk.reasons() == [BlockReason.NETTED_BY_ANOTHER] * 4
+    assert desk.of(TradingBlockedEvent)[0].detail == "EURUSD is one net position, held by cross"
+    desk.leave()
+    desk.candle()
+    desk.enter(LONG, "other")
+    desk.candle()
+    assert [held.magic for held in desk.broker.positions()] == [magic_of("other")]
+
+
+def test_on_a_netting_account_nothing_joins_a_stranger_s_position() -> None:
+    desk = Desk(terms=NETTING).opened()
+    desk.strategies, desk.journal = {"mine": strategy("mine")}, MemoryJournal()
+    desk.connect()
+    desk.enter(SHORT, "mine")
+    assert desk.reasons() == [BlockReason.NETTED_BY_ANOTHER]
+    assert "a stranger" in desk.of(TradingBlockedEvent)[0].detail
+
+
 def test_what_happens_to_the_account_s_netting_position_is_understood() -> None:
     """An opposite entry closes what stands against it; nothing stays on its way for ever."""
-    desk = Desk(
-        strategy(), strategy("other"), terms=msgspec.structs.replace(TERMS, hedging=False)
-    ).opened()
-    desk.enter(SHORT, "other")
+    desk = Desk(terms=NETTING).opened()
+    desk.enter(SHORT)
     desk.candle()
     assert desk.broker.positions() == []
     assert len(desk.of(PositionClosedEvent)) == 1
-    desk.enter(LONG, "other")
-    desk.candle()
-    desk.enter(LONG, "cross")
+    assert desk.service.metrics()["open_positions"] == 0
+    assert desk.reasons() == []
+
+
+def test_entries_that_were_netted_into_one_position_count_one_by_one() -> None:
+    """E8: positions_per_direction holds on a netting account, also after a restart."""
+    desk = Desk(terms=NETTING, limits={"positions_per_direction": 2}).opened()
+    desk.enter()
     desk.candle()
     assert [held.volume for held in desk.broker.positions()] == [Decimal("0.20")]
-    assert desk.reasons() == []
-    assert desk.service.metrics()["open_positions"] == 1
+    desk.enter()
+    desk.connect()
+    desk.enter()
+    desk.journal = MemoryJournal()
+    desk.connect()
+    desk.enter()
+    assert desk.reasons() == [BlockReason.POSITION_OPEN] * 3
+
+
+def believed(desk: Desk) -> list[Any]:
+    return [
+        (plan.ticket, plan.direction, plan.volume, plan.stop, plan.take_profit)
+        for plan in desk.service._plans.values()
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.booleans(),
+    st.lists(
+        st.tuples(st.sampled_from(Direction), st.integers(-25, 25), st.integers(0, 3)), max_size=12
+    ),
+)
+def test_plans_hold_the_stops_the_broker_holds(
+    hedging: bool, steps: list[tuple[Direction, int, int]]
+) -> None:
+    """Whatever is netted, trailed or closed; so a stop never moves against the position."""
+    trail = StopRule(StopKind.TRAILING, trail_step=10.0, cap=20.0)
+    terms = msgspec.structs.replace(TERMS, hedging=hedging)
+    desk = Desk(
+        strategy(stop=trail), strategy("other", lots=0.2), terms=terms,
+        limits={"positions_per_direction": 3},
+    )  # fmt: skip
+    desk.candle()
+    for direction, pips, then in steps:
+        desk.enter(direction, "other" if then == 1 else "cross")
+        if then == 2:
+            desk.leave(direction)
+        desk.candle(1.1 + pips / 1e4)
+        desk.evaluated()
+        held = [
+            (one.ticket, one.direction, one.volume, one.stop_loss, one.take_profit)
+            for one in desk.broker.positions()
+        ]
+        assert sorted(believed(desk)) == sorted(held)
+    for moved in desk.of(StopMovedEvent):
+        fills = [it.deal for it in desk.of(OrderFilledEvent) if it.deal.position == moved.ticket]
+        assert fills[0].direction.sign * (moved.new_stop - moved.old_stop) > 0
 
 
 def test_an_order_the_account_cannot_carry_is_rejected_with_no_money() -> None:
@@ -683,9 +768,8 @@ def test_a_restarted_service_goes_on_with_its_positions_and_orders() -> None:
     desk.connect()
     (again,) = desk.of(PositionAdoptedEvent)
     assert again.strategy == "cross"
-    assert desk.service._plans[again.position.ticket] == msgspec.structs.replace(
-        before, closing=Decimal(0)
-    )
+    assert desk.service._plans[again.position.ticket] == before
+    assert before.closing == Decimal("0.05")
     desk.enter(LONG, "limit")
     assert desk.reasons() == [BlockReason.POSITION_OPEN]
     desk.candle(1.1015)
@@ -782,6 +866,217 @@ def test_an_exit_that_is_refused_is_asked_for_on_every_candle_until_it_is_taken(
     assert len({intent.client_id for intent in broker.sent}) == 4
     assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.SIGNAL]
     assert len(desk.of(OrderRejectedEvent)) == 2
+
+
+def test_parts_that_were_refused_on_one_candle_add_up() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(target=MULTI), broker=broker).opened()
+    desk.candle(1.1025)
+    broker.answers = [REFUSED, REFUSED]
+    desk.evaluated()
+    desk.candle(1.1025)
+    desk.candle(1.1025)
+    assert [event.remaining for event in desk.of(PositionReducedEvent)] == [Decimal("0.02")]
+
+
+def test_a_part_that_was_refused_does_not_replace_all_that_was() -> None:
+    """An exit beats everything: also the part that a target asks for behind it."""
+    broker = StubbornBroker()
+    desk = Desk(strategy(target=MULTI), broker=broker).opened()
+    desk.candle(1.1015)
+    broker.answers = [REFUSED, REFUSED]
+    desk.leave()
+    desk.evaluated()
+    desk.candle(1.1015)
+    desk.candle(1.1015)
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.SIGNAL]
+
+
+def test_an_exit_that_is_owed_does_not_put_off_the_longest_duration() -> None:
+    broker = StubbornBroker()
+    brief = GuardedExit(max_duration=timedelta(minutes=3))
+    desk = Desk(strategy(target=MULTI, long_exit=brief), broker=broker).opened()
+    desk.candle(1.1015)
+    broker.answers = [REFUSED]
+    desk.evaluated()
+    for _ in range(3):
+        desk.candle(1.1015)
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.MAX_DURATION]
+    assert desk.of(PositionClosedEvent)[0].deal.time == MONDAY + timedelta(minutes=4)
+
+
+class MoodyBroker(StubbornBroker):
+    """Refuses, or loses on the way, what its moods say, one for each exit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moods: list[str] = []
+        self.losing: list[PendingOrder] = []
+
+    def orders(self) -> Sequence[PendingOrder]:
+        return [*super().orders(), *self.losing]
+
+    def submit(self, order: ApprovedOrder) -> OrderResult:
+        mood = self.moods.pop(0) if order.intent.action == "exit" and self.moods else "takes"
+        if mood == "takes":
+            return super().submit(order)
+        self.sent.append(order.intent)
+        if mood == "refuses":
+            return REFUSED
+        lost = order.intent
+        self.losing.append(
+            PendingOrder(
+                99, "EURUSD", LONG, OrderKind.MARKET, lost.volume, None, None, None, MONDAY,
+                lost.magic, lost.client_id, lost.ticket or 0,
+            )
+        )  # fmt: skip
+        return OrderResult(OrderState.PLACED, 99)
+
+    def on_candle(self, candle: Candle) -> Sequence[Deal | OrderGone]:
+        gone = [OrderGone(99, it.comment, "EURUSD", "expired") for it in self.losing]
+        self.losing.clear()
+        return [*gone, *super().on_candle(candle)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.sampled_from(["takes", "refuses", "loses"]), max_size=12),
+    st.lists(
+        st.tuples(
+            st.sampled_from([1.1005, 1.1015, 1.1025]),
+            st.sampled_from(["", "", "", "", "leave", "restart"]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_what_exits_wanted_is_what_was_closed(
+    moods: list[str], steps: list[tuple[float, str]]
+) -> None:
+    """I9, I10: however many are refused or lost, and whoever restarts in between."""
+    broker = MoodyBroker()
+    desk = Desk(strategy(lots=1.0, target=MULTI), broker=broker).opened()
+    broker.moods = list(moods)
+    for price, then in steps:
+        desk.candle(price)
+        desk.evaluated()
+        if then == "leave":
+            desk.leave()
+        elif then == "restart":
+            desk.connect()
+    broker.moods = []
+    for _ in range(3):
+        desk.candle(1.1005)
+    best = max(price for price, _ in steps)
+    wanted = {1.1005: Decimal(0), 1.1015: Decimal("0.5"), 1.1025: Decimal("0.8")}[best]
+    if any(then == "leave" for _, then in steps):
+        wanted = Decimal(1)
+    closed = [deal.volume for deal in broker.deals(MONDAY) if deal.entry is DealEntry.OUT]
+    assert sum(closed) == wanted
+
+
+def test_an_exit_on_its_way_is_not_sent_again_after_a_restart() -> None:
+    """I6: the broker still has it; asked for by another rule on the same candle."""
+    broker = StubbornBroker()
+    guarded = GuardedExit(profit_drawdown=0.5)
+    desk = Desk(strategy(long_exit=guarded), broker=broker).opened()
+    desk.candle(1.1030)
+    desk.evaluated()
+    desk.candle(1.1005)
+    desk.leave()
+    desk.connect()
+    desk.evaluated()
+    assert [intent.action for intent in broker.sent] == ["entry", "exit"]
+    desk.candle(1.1005)
+    assert len(desk.of(PositionClosedEvent)) == 1
+    assert desk.of(OrderCancelledEvent) == []
+
+
+def test_an_exit_the_broker_lost_while_the_service_was_away_is_asked_for_again() -> None:
+    broker = StubbornBroker()
+    desk = Desk(strategy(target=MULTI), broker=broker).opened()
+    desk.candle(1.1015)
+    broker.answers = [OrderResult(OrderState.PLACED, 99)]
+    desk.evaluated()
+    desk.connect()
+    desk.candle(1.1015)
+    desk.candle(1.1015)
+    assert [event.remaining for event in desk.of(PositionReducedEvent)] == [Decimal("0.05")]
+
+
+def test_what_is_at_risk_is_the_same_after_a_restart() -> None:
+    """I15: an order at market that is on its way has no price of its own."""
+    desk = Desk(strategy(), strategy("limit", atr_distance=1.0), strategy("held")).opened()
+    desk.enter(LONG, "limit")
+    desk.enter(LONG, "held")
+    before = desk.service._trades.exposure(desk.broker, Decimal(0))
+    desk.connect()
+    assert desk.service._trades.exposure(desk.broker, Decimal(0)) == before
+    assert before.at_risk == Decimal(60)
+
+
+def test_an_exit_on_its_way_takes_no_place_of_an_entry() -> None:
+    desk = Desk(strategy(), strategy("other"), limits={"max_positions": 2}).opened()
+    desk.leave()
+    desk.enter(LONG, "other")
+    assert desk.reasons() == []
+
+
+def test_a_block_is_told_once_a_day(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk = Desk(strategy(lots=1.5))
+    for minute in (0, 5, 24 * 60, 24 * 60 + 5):
+        desk.minute = minute
+        desk.candle()
+        desk.enter()
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("Blocked: EURUSD long" in line for line in said) == 2
+
+
+class WatchedBroker(PaperBroker):
+    """A paper broker that remembers which stops it refused to move."""
+
+    def __init__(self, terms: PaperTerms) -> None:
+        super().__init__(terms, ("EURUSD",))
+        self.refused: list[str] = []
+
+    def modify(self, *args: Any, **stops: Any) -> OrderResult:
+        result = super().modify(*args, **stops)
+        if result.state is OrderState.REJECTED:
+            self.refused.append(result.reason)
+        return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([None, 0.0, 12.0, 35.5]),
+    st.sampled_from([M1, M5]),
+    st.lists(
+        st.tuples(st.integers(-20, 6), st.integers(0, 9), st.sampled_from([0.0, 3.0, 40.0])),
+        min_size=5,
+        max_size=30,
+    ),
+)
+def test_a_short_is_managed_at_the_spread_the_broker_closes_it_at(
+    fixed: float | None, trigger: Timeframe, steps: list[tuple[int, int, float]]
+) -> None:
+    """No stop is asked for that the broker must refuse, with or without a spread in the data."""
+    broker = WatchedBroker(msgspec.structs.replace(TERMS, spread_points=fixed))
+    tight = StopRule(StopKind.TRAILING, trail_step=0.5, cap=100.0)
+    desk = Desk(strategy(stop=tight, target=None, trigger=trigger), broker=broker).opened(SHORT)
+    price = 1.1
+    for points, wick, spread in steps:
+        price = round(price + points / 1e5, 5)
+        if trigger is M5:
+            slow = desk.slow_candle(price, spread=40.0)
+        fast = desk.candle(price, low=price - wick / 1e5, spread=spread)
+        desk.evaluated(candle=slow if trigger is M5 else fast)
+        for plan in desk.service._plans.values():
+            quote = broker.quote("EURUSD")
+            assert quote is not None
+            assert plan.best <= max(quote.ask, 1.1) + 1e-9
+            assert plan.stop is None or plan.stop >= Decimal(repr(quote.bid))
+    assert broker.refused == []
 
 
 def test_a_part_that_was_refused_is_asked_for_again_as_that_part() -> None:

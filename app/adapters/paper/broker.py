@@ -122,10 +122,7 @@ class PaperBroker:
         ]
 
     def orders(self) -> Sequence[PendingOrder]:
-        """Return all entries not filled yet, market orders in flight included, by ticket.
-
-        Exits in flight open nothing and are not listed.
-        """
+        """Return all orders not filled yet, entries and exits in flight included, by ticket."""
         waiting = (order for book in self._books.values() for order in book.orders.values())
         return [
             PendingOrder(
@@ -140,9 +137,9 @@ class PaperBroker:
                 placed_at=order.placed_at,
                 magic=order.intent.magic,
                 comment=order.comment,
+                position=order.intent.ticket or 0,
             )
             for order in sorted(waiting, key=lambda order: order.ticket)
-            if order.intent.action is Action.ENTRY
         ]
 
     def deals(self, since: datetime) -> Sequence[Deal]:

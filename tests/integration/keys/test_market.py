@@ -174,9 +174,9 @@ class TestPaper:
         assert abs(account.margin - worth / int(leverage)) < Decimal("0.01")
         assert account.leverage == int(leverage)
 
-    @pytest.mark.parametrize(("hedging", "positions"), [("true", 2), ("false", 0)])
+    @pytest.mark.parametrize(("hedging", "positions"), [("true", 2), ("false", 1)])
     def test_hedging(self, flat, always_long, hedging, positions):
-        """X1: long and short side by side, or their net, which is nothing."""
+        """X1: long and short side by side, or one net position, held by the first."""
         short = always_long.replace("long", "short")
         run = flat(4, [always_long, short], BROKER_PAPER_HEDGING=hedging).to_the_end()
         assert len(run.parts.broker.positions()) == positions

@@ -179,33 +179,34 @@ class TestRestrictions:
 
     @pytest.mark.parametrize(("margin", "first"), [("15", 15), ("5", 25)])
     def test_market_close_duration(self, flat, minutes_of, margin, first):
-        """V14, E8: nothing is opened so many minutes before the close, and after it."""
+        """V14, E8: nothing is opened so many minutes before the close."""
         run = flat(
             40,
             DEFAULT_CLOSE_TIME="10:30:00+02:00",
             MARKET_CLOSE_RESTRICTION_DURATION=margin,
         ).to_the_end()
         found = self.blocked_at(run, minutes_of, BlockReason.MARKET_CLOSING)
-        assert found == list(range(first, 41))
+        assert found == list(range(first, 31))
 
     @pytest.mark.parametrize(
-        ("names", "first"),
+        ("names", "minutes"),
         [
-            ({}, None),
-            ({"DEFAULT_CLOSE_TIME": "08:25:00+00:00"}, 10),
-            ({"DEFAULT_CLOSE_TIME": "10:35:00+02:00"}, 20),
+            ({}, []),
+            ({"DEFAULT_CLOSE_TIME": "08:25:00+00:00"}, range(10, 26)),
+            ({"DEFAULT_CLOSE_TIME": "10:35:00+02:00"}, range(20, 36)),
+            ({"DEFAULT_CLOSE_TIME": "00:00:00+03:00"}, []),
         ],
     )
-    def test_default_close_time(self, flat, minutes_of, names, first):
+    def test_default_close_time(self, flat, minutes_of, names, minutes):
         """V14, E8: unset, the market does not close; set, it closes every day then."""
         run = flat(40, **names).to_the_end()
         found = self.blocked_at(run, minutes_of, BlockReason.MARKET_CLOSING)
-        assert found == ([] if first is None else list(range(first, 41)))
+        assert found == list(minutes)
 
     @pytest.mark.parametrize(("account", "closed"), [("swing", 0), ("daily", 1)])
     def test_account_type(self, flat, minutes_of, account, closed):
         """V14: a daily account is flat before the close, a swing account keeps its positions."""
-        run = flat(40, DEFAULT_CLOSE_TIME="08:30:00+00:00", ACCOUNT_TYPE=account).to_the_end()
+        run = flat(30, DEFAULT_CLOSE_TIME="08:30:00+00:00", ACCOUNT_TYPE=account).to_the_end()
         assert len(run.of(OrderFilledEvent)) == 1
         assert [event.reason for event in run.of(PositionClosedEvent)] == (
             [CloseReason.MARKET_CLOSE] * closed

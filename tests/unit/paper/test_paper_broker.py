@@ -249,7 +249,8 @@ def test_an_exit_fills_at_the_next_open_and_says_why(open_desk):
     desk.candle(1.1)
     ticket = opened(desk)
     assert desk.exit(ticket, reason=CloseReason.MAX_DURATION).ticket == 2
-    assert desk.broker.orders() == []
+    [leaving] = desk.broker.orders()
+    assert (leaving.position, leaving.volume) == (ticket, Decimal(1))
     [deal] = desk.candle(1.2)
     assert (deal.price, deal.reason) == (Decimal("1.19999"), CloseReason.MAX_DURATION)
     assert (deal.order, deal.position, deal.comment) == (2, ticket, "ID2 cross")

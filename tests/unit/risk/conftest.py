@@ -24,7 +24,7 @@ from app.domain.rules import (
 from app.domain.signals import Direction, Signal
 from app.risk.limits import EntryRules, RiskLimits
 from app.risk.plans import PositionPlan
-from app.risk.restrictions import UNRESTRICTED
+from app.risk.restrictions import Restrictions
 from app.risk.sizing import Market
 
 MONDAY = datetime(2025, 1, 6, 10, 0, tzinfo=UTC)
@@ -118,13 +118,15 @@ def make_signal(make_candle: Make) -> Make:
 
 @pytest.fixture(scope="session")
 def make_rules() -> Make:
-    def make(restrictions: Any = UNRESTRICTED, zone: str = "UTC", **limits: Any) -> EntryRules:
+    def make(restrictions: Any = None, zone: str = "UTC", **limits: Any) -> EntryRules:
         known = {
             "daily_loss_limit": Decimal(1000),
             "max_positions": 10,
             "max_position_size": Decimal(1),
         }
-        return EntryRules(RiskLimits(**{**known, **limits}), restrictions, ServerTime(zone))
+        return EntryRules(
+            RiskLimits(**{**known, **limits}), restrictions or Restrictions(), ServerTime(zone)
+        )
 
     return make
 

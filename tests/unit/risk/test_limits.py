@@ -26,10 +26,10 @@ from app.risk.limits import (
     Moment,
     approve_entry,
     approve_exit,
+    clear_moment,
     entry_risk,
     loss_at_stop,
     position_risk,
-    refuse_moment,
 )
 from app.risk.restrictions import News, Restrictions
 from app.risk.sizing import Market
@@ -75,14 +75,10 @@ def asked(
         **moment: Any,
     ) -> tuple[ApprovedOrder, ...] | Refusal:
         known = {"at": monday, "late": False, "reduce_only": False, "open_entries": 0}
-        return approve_entry(
-            intents,
-            strategy=strategy,
-            moment=Moment(**{**known, **moment}),
-            exposure=exposure,
-            market=market,
-            rules=rules,
-        )
+        answer = clear_moment(strategy, Moment(**{**known, **moment}), market.rules, rules)
+        if isinstance(answer, Refusal):
+            return answer
+        return approve_entry(intents, clearance=answer, exposure=exposure, market=market)
 
     return ask
 
@@ -266,13 +262,13 @@ def test_no_interleaving_of_signals_exceeds_the_number_of_positions(
     for legs in sizes:
         exposure = msgspec.structs.replace(FREE, taken=taken)
         answer = asked(intents=(intent,) * legs, exposure=exposure, rules=rules)
+        assert isinstance(answer, Refusal) == (taken + legs > slots)
         taken += 0 if isinstance(answer, Refusal) else len(answer)
-        assert taken <= slots
-    assert taken == slots or min(sizes) > slots - taken
 
 
-def test_a_moment_alone_can_be_refused_before_anything_is_planned(
-    make_strategy: Make, make_rules: Make, market: Market, monday: datetime
-) -> None:
-    moment = Moment(monday, late=False, reduce_only=False, open_entries=0)
-    assert refuse_moment(make_strategy(), moment, market.rules, make_rules()) is None
+def test_nothing_is_netted_into_another_strategys_position(asked: Make, make_rules: Make) -> None:
+    answer = asked(netted_with="other")
+    assert answer == Refusal(
+        BlockReason.NETTED_BY_ANOTHER, "EURUSD is one net position, held by other"
+    )
+    assert refusal(asked(netted_with="other", open_entries=1)) is BlockReason.POSITION_OPEN

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.market import SymbolRules, Timeframe
+from app.domain.market import Quote, SymbolRules, Timeframe
 from app.domain.orders import CloseReason
 from app.domain.rules import ColumnRef, GuardedExit, StopKind, StopRule
 from app.domain.signals import Direction
@@ -26,7 +27,10 @@ def managed(make_candle: Make, make_strategy: Make, eurusd: SymbolRules) -> Make
     def run(
         plan: PositionPlan, candle: Any, levels: Any = None, **strategy: Any
     ) -> tuple[PositionPlan, tuple[Act, ...]]:
-        return manage(plan, candle, levels or {}, make_strategy(**strategy), eurusd)
+        ask = candle.close + candle.spread * 1e-5
+        quote = strategy.pop("quote", None) or Quote("EURUSD", candle.close, ask, candle.close_time)
+        rules = make_strategy(**strategy)
+        return manage(plan, candle, levels or {}, rules, rules=eurusd, quote=quote)
 
     return run
 
@@ -58,6 +62,29 @@ def test_a_short_trails_above_the_ask(managed: Make, make_plan: Make, make_candl
     plan, acts = managed(short(make_plan), candle, stop=TRAIL)
     assert acts == (MoveStop(5, Decimal("1.09960")),)
     assert plan.best == pytest.approx(1.0981)
+
+
+def test_a_short_is_managed_at_the_brokers_ask_whatever_the_candle_says(
+    managed: Make, make_plan: Make, make_candle: Make, monday: datetime
+) -> None:
+    """Data without a spread, an aggregate with its widest: the broker's own decides."""
+    target = PlannedTarget(Decimal("1.09900"), Decimal("0.05"), move_stop=False)
+    narrow = StopRule(StopKind.TRAILING, trail_step=0.5)
+    for spread in (0.0, 400.0):
+        candle = make_candle(1.0985, low=1.0980, spread=spread)
+        quote = Quote("EURUSD", 1.0985, 1.0995, monday)
+        plan, acts = managed(short(make_plan, targets=(target,)), candle, stop=narrow, quote=quote)
+        part, moved = acts
+        assert (part.volume, plan.best) == (Decimal("0.05"), pytest.approx(1.0990))
+        assert moved == MoveStop(5, Decimal("1.09960"))
+
+
+def test_a_stop_keeps_its_distance_from_a_quote_that_has_moved_on(
+    managed: Make, make_plan: Make, make_candle: Make, monday: datetime
+) -> None:
+    quote = Quote("EURUSD", 1.1012, 1.1013, monday)
+    _, acts = managed(make_plan(), make_candle(1.1030), stop=TRAIL, quote=quote)
+    assert acts == (MoveStop(5, Decimal("1.10110")),)
 
 
 def test_only_the_close_counts_of_a_candle_that_opened_before_the_position(

@@ -34,8 +34,11 @@ from app.risk.plans import (
     exit_intent,
     held_back,
     increased,
+    kept,
+    leaving,
     next_deadline,
     opened,
+    reconciled,
     reduced,
 )
 from app.risk.restrictions import Restrictions
@@ -101,7 +104,7 @@ def test_a_fill_opens_a_plan_with_what_the_order_carried(
     plan = open_plan()
     assert (plan.ticket, plan.client_id, plan.strategy) == (5, intent.client_id, "cross")
     assert (plan.stop, plan.take_profit) == (intent.stop_loss, intent.take_profit)
-    assert (plan.opened_at, plan.entry_key, plan.free) == (monday, "G", Decimal("0.10"))
+    assert (plan.opened_at, plan.entry_keys, plan.free) == (monday, ("G",), Decimal("0.10"))
     assert (plan.realised, plan.deals, plan.targets, plan.due) == (
         Decimal("-0.35"), (1,), (), None,
     )  # fmt: skip
@@ -133,16 +136,20 @@ def test_all_targets_but_the_last_are_planned_with_their_parts(open_plan: Make) 
 
 
 def test_more_volume_averages_the_entry_and_plans_the_targets_anew(
-    open_plan: Make, make_deal: Make, make_strategy: Make, eurusd: SymbolRules
+    open_plan: Make, make_deal: Make, make_strategy: Make, eurusd: SymbolRules, intent: Intent
 ) -> None:
-    """On a netting account a second entry joins the position."""
+    """On a netting account a second entry joins the position, and counts once."""
     more = make_deal(ticket=2, volume=Decimal("0.30"), price=Decimal("1.10400"))
-    plan = increased(open_plan(), more, make_strategy(target=THREE), eurusd)
+    second = msgspec.structs.replace(intent, group="", client_id="B" * 15)
+    plan = increased(open_plan(), more, second, make_strategy(target=THREE), eurusd)
     assert (plan.entry, plan.opened, plan.volume) == (
         Decimal("1.10300"), Decimal("0.40"), Decimal("0.40"),
     )  # fmt: skip
     assert plan.targets[0].volume == Decimal("0.20")
     assert (plan.realised, plan.deals) == (Decimal("-0.70"), (1, 2))
+    assert plan.entry_keys == ("G", "B" * 15)
+    rest = make_deal(ticket=3, volume=Decimal("0.30"))
+    assert increased(plan, rest, second, make_strategy(), eurusd).entry_keys == plan.entry_keys
 
 
 @settings(max_examples=150, deadline=None)
@@ -160,12 +167,12 @@ def test_closed_volume_never_exceeds_what_was_opened(
     asked_for = Decimal(0)
     for at, (volume, ask, ours) in enumerate(steps):
         if ask and plan.free > 0:
-            leaving = exit_intent(
+            exit_ = exit_intent(
                 plan, 1, volume=volume, reason=CloseReason.SIGNAL, candle_time=plan.opened_at
             )
-            assert 0 < leaving.volume <= plan.free
-            plan = msgspec.structs.replace(plan, closing=plan.closing + leaving.volume)
-            asked_for += leaving.volume
+            assert 0 < exit_.volume <= plan.free
+            plan = leaving(plan, exit_.volume, CloseReason.SIGNAL)
+            asked_for += exit_.volume
         else:
             out = make_deal(ticket=10 + at, entry=DealEntry.OUT, volume=volume)
             plan = reduced(plan, out, ours=ours)
@@ -174,12 +181,12 @@ def test_closed_volume_never_exceeds_what_was_opened(
 
 
 def test_a_deal_of_ours_takes_its_volume_off_the_way_out(open_plan: Make, make_deal: Make) -> None:
-    leaving = msgspec.structs.replace(open_plan(), closing=Decimal("0.05"))
+    sent = leaving(open_plan(), Decimal("0.05"), CloseReason.TARGET)
     out = make_deal(ticket=2, entry=DealEntry.OUT, volume=Decimal("0.05"), profit=Decimal(5))
-    ours = reduced(leaving, out, ours=True)
+    ours = reduced(sent, out, ours=True)
     assert (ours.volume, ours.closing) == (Decimal("0.05"), Decimal(0))
     assert ours.realised == Decimal("4.30")
-    stopped = reduced(leaving, out, ours=False)
+    stopped = reduced(sent, out, ours=False)
     assert (stopped.volume, stopped.closing) == (Decimal("0.05"), Decimal("0.05"))
 
 
@@ -216,9 +223,37 @@ def test_how_much_a_deadline_closes(open_plan: Make, eurusd: SymbolRules, monday
     assert half.lots(plan, eurusd) == Decimal("0.05")
     smallest = msgspec.structs.replace(plan, volume=Decimal("0.01"))
     assert half.lots(smallest, eurusd) == 0
-    part = Deadline(monday, CloseReason.TARGET, volume=Decimal("0.03"))
-    assert part.lots(plan, eurusd) == Decimal("0.03")
-    assert part.lots(smallest, eurusd) == Decimal("0.01")
+
+
+def test_exits_that_were_refused_add_up_and_all_of_it_says_what_for(open_plan: Make) -> None:
+    part, rest, everything = Decimal("0.03"), Decimal("0.02"), Decimal("0.10")
+    plan = kept(leaving(open_plan(), part, CloseReason.TARGET), part)
+    assert (plan.owed, plan.closing, plan.exit_reason) == (part, 0, CloseReason.TARGET)
+    both = kept(leaving(plan, rest, CloseReason.SESSION_END), rest)
+    assert (both.owed, both.exit_reason) == (part + rest, CloseReason.TARGET)
+    plan = kept(leaving(both, everything, CloseReason.SIGNAL), everything)
+    assert (plan.owed, plan.exit_reason) == (everything, CloseReason.SIGNAL)
+    again = kept(leaving(plan, part, CloseReason.TARGET), part)
+    assert (again.owed, again.exit_reason) == (everything, CloseReason.SIGNAL)
+    assert kept(again, part) == again, "what is not on its way cannot be refused"
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "closing", "owed"),
+    [("0", "0", "0.05"), ("0.05", "0.05", "0"), ("0.08", "0.08", "0")],
+)
+def test_an_exit_the_broker_does_not_know_of_is_owed(
+    open_plan: Make, monday: datetime, in_flight: str, closing: str, owed: str
+) -> None:
+    held = Position(
+        ticket=5, symbol="EURUSD", direction=LONG, volume=Decimal("0.10"),
+        price_open=Decimal("1.1"), stop_loss=Decimal("1.09"), take_profit=None, profit=Decimal(0),
+        swap=Decimal(0), opened_at=monday, magic=77, comment="",
+    )  # fmt: skip
+    sent = leaving(open_plan(), Decimal("0.05"), CloseReason.TARGET)
+    plan = reconciled(sent, held, Decimal(in_flight))
+    assert (plan.closing, plan.owed) == (Decimal(closing), Decimal(owed))
+    assert (plan.stop, plan.take_profit) == (held.stop_loss, None)
 
 
 def test_rule_exits_are_held_back_for_the_least_duration(
@@ -276,5 +311,6 @@ def test_a_position_without_a_plan_is_given_one(
     )
     assert (plan.client_id, plan.group) == (("A" * 15, "G") if known else ("B" * 15, ""))
     assert (plan.realised, plan.deals, plan.stop) == (Decimal("-0.35"), (1,), held.stop_loss)
+    assert plan.joined == (() if known else ("A" * 15,))
     assert len(plan.targets) == 2
     assert plan.due is not None

@@ -2,11 +2,13 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from app.domain.broker_time import ServerTime
 from app.domain.market import SymbolRules
 from app.domain.orders import BlockReason
-from app.risk.restrictions import UNRESTRICTED, Holiday, News, Restrictions, concerns
+from app.risk.restrictions import Holiday, News, Restrictions, concerns
 
 BROKER = ServerTime("UTC")
 MINUTE = timedelta(minutes=1)
@@ -58,22 +60,43 @@ def test_a_holiday_blocks_the_brokers_whole_day(eurusd: SymbolRules, monday: dat
     assert reason(restrictions, yen, monday) is None
 
 
-def test_an_early_close_blocks_from_before_it_to_the_end_of_the_day(
-    eurusd: SymbolRules, monday: datetime
-) -> None:
+def test_an_early_close_blocks_before_it(eurusd: SymbolRules, monday: datetime) -> None:
     early = monday.replace(hour=18)
     restrictions = Restrictions(holidays=(Holiday(early.date(), early, "", ""),))
-    assert reason(restrictions, eurusd, early - 16 * MINUTE) is None
-    assert reason(restrictions, eurusd, early - 15 * MINUTE) is BlockReason.HOLIDAY
-    assert reason(restrictions, eurusd, monday.replace(hour=23, minute=59)) is BlockReason.HOLIDAY
-    assert reason(restrictions, eurusd, monday + timedelta(days=1)) is None
+    for minutes, blocked in ((-16, False), (-15, True), (0, True), (1, False), (24 * 60, False)):
+        expected = BlockReason.HOLIDAY if blocked else None
+        assert reason(restrictions, eurusd, early + minutes * MINUTE) is expected
 
 
-def test_the_daily_close_blocks_until_midnight_of_its_clock(eurusd: SymbolRules) -> None:
+def test_the_daily_close_blocks_before_it(eurusd: SymbolRules) -> None:
     restrictions = Restrictions(close_time=EVENING, close_margin=15 * MINUTE)
-    for minutes, blocked in ((-16, False), (-15, True), (0, True), (19, True), (20, False)):
+    for minutes, blocked in ((-16, False), (-15, True), (0, True), (1, False), (24 * 60, True)):
         expected = BlockReason.MARKET_CLOSING if blocked else None
         assert reason(restrictions, eurusd, CLOSE + minutes * MINUTE) is expected
+
+
+closes = st.times().map(lambda at: at.replace(microsecond=0))
+offsets = st.none() | st.integers(-12, 14).map(lambda hours: timezone(timedelta(hours=hours)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(closes, offsets, st.integers(0, 120), st.integers(0, 7 * 24 * 60))
+@example(time(0, 0), timezone(timedelta(hours=3)), 15, 600)
+@example(time(0, 5), None, 15, 24 * 60 - 5)
+def test_a_close_blocks_its_margin_of_every_day_and_no_more(
+    eurusd: SymbolRules, close: time, offset: timezone | None, margin: int, minute: int
+) -> None:
+    """Also a close at midnight or shortly after it, which the evening before comes to."""
+    restrictions = Restrictions(
+        close_time=close.replace(tzinfo=offset), close_margin=margin * MINUTE, flatten=True
+    )
+    at = datetime(2025, 1, 6, tzinfo=UTC) + minute * MINUTE
+    first = datetime.combine(date(2025, 1, 4), close, tzinfo=offset or UTC)
+    days = [first + timedelta(days=n) for n in range(12)]
+    blocked = any(day - margin * MINUTE <= at <= day for day in days)
+    assert (reason(restrictions, eurusd, at) is not None) == blocked
+    begins = min(day - margin * MINUTE for day in days if day - margin * MINUTE > at)
+    assert restrictions.next_flatten(eurusd, at, BROKER) == begins
 
 
 def test_a_close_without_an_offset_is_the_brokers(eurusd: SymbolRules) -> None:
@@ -83,8 +106,17 @@ def test_a_close_without_an_offset_is_the_brokers(eurusd: SymbolRules) -> None:
     at = datetime(2025, 1, 6, 14, 50, tzinfo=UTC)
     assert restrictions.refuse(eurusd, at, broker) is not None
     assert restrictions.refuse(eurusd, at - MINUTE, broker) is None
-    assert restrictions.refuse(eurusd, at.replace(hour=21, minute=59), broker) is not None
-    assert restrictions.refuse(eurusd, at.replace(hour=22, minute=0), broker) is None
+    assert restrictions.refuse(eurusd, at + 5 * MINUTE, broker) is not None
+    assert restrictions.refuse(eurusd, at + 6 * MINUTE, broker) is None
+
+
+def test_a_daily_account_is_flat_before_an_early_close_however_far(
+    eurusd: SymbolRules, monday: datetime
+) -> None:
+    early = monday + timedelta(days=9)
+    restrictions = Restrictions(holidays=(Holiday(early.date(), early, "", ""),), flatten=True)
+    assert restrictions.next_flatten(eurusd, monday, BROKER) == early - 15 * MINUTE
+    assert restrictions.next_flatten(eurusd, early - 15 * MINUTE, BROKER) is None
 
 
 def test_only_a_daily_account_is_flattened(eurusd: SymbolRules, monday: datetime) -> None:
@@ -103,4 +135,4 @@ def test_a_daily_account_without_a_close_is_not_flattened(
 
 
 def test_without_restrictions_nothing_is_blocked(eurusd: SymbolRules, monday: datetime) -> None:
-    assert reason(UNRESTRICTED, eurusd, monday) is None
+    assert reason(Restrictions(), eurusd, monday) is None

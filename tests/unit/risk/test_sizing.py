@@ -1,10 +1,13 @@
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.adapters.strategy_files import load_strategies
 from app.domain.market import SymbolRules
+from app.domain.rows import BASE_COLUMNS, Columns
 from app.domain.rules import Sizing, SizingKind
 from app.domain.signals import Direction
 from app.risk.sizing import Market, exact, lots_wanted, part_volumes
@@ -34,6 +37,24 @@ def wanted(sizing: Sizing, distance: str | None = "0.0020", atr: float = 0.001) 
 def test_each_kind_of_sizing(sizing: Sizing, distance: str | None, lots: str) -> None:
     """Fixed lots; share at risk; share as notional without a stop; share over two ATRs."""
     assert wanted(sizing, distance) == Decimal(lots)
+
+
+def test_a_share_at_risk_over_a_stop_given_in_money_loads_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    """Each of the two waits for the other: the stop's distance needs the lots, these the stop."""
+    path = tmp_path / "strategies" / "eurusd" / "tested.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "name: tested\ntimeframes: [1]\nentry:\n  long:\n    conditions:\n"
+        "      - {signal: close, operator: '>', value: 1, timeframe: 1}\n"
+        "risk:\n  position_sizing: {type: percentage, value: 1}\n"
+        "  sl: {type: monetary, value: 50}\n"
+    )
+    (strategy,) = load_strategies(tmp_path, "EURUSD", lambda _: Columns(BASE_COLUMNS), magic=len)
+    (warning,) = strategy.warnings
+    assert "tested.yaml:8" in warning
+    assert "share of the balance as notional" in warning
 
 
 def test_an_account_in_debt_or_a_flat_market_sizes_to_nothing() -> None:
