@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app import settings as settings_module
 from app.domain.errors import ConfigurationError
+from app.setting_services import LoggingSettings
 from app.setting_sources import leaves
-from app.settings import Loaded, LoggingSettings, Settings, load, logging_from_environment
+from app.setting_values import Mode
+from app.settings import Loaded, Settings, load, logging_from_environment
 
 PROJECT = Path(__file__).parents[2]
 LOGGERS = {"orchestrator": "DEBUG"}
@@ -417,7 +418,7 @@ def test_live_is_what_was_asked_for_and_can_be_pinned():
     """X1, X2, V3, V4: TRADE_MODE=live, LIVE_ACCOUNT."""
     environ = {"TRADE_MODE": "LIVE", "API_BASE_URL": "https://h/mt5/", "LIVE_ACCOUNT": "42"}
     settings = load(environ=environ).settings
-    assert settings.trading.mode is settings_module.Mode.LIVE
+    assert settings.trading.mode is Mode.LIVE
     assert (settings.api.base_url, settings.broker.live_account) == ("https://h/mt5", 42)
 
 

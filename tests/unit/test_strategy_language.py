@@ -150,7 +150,8 @@ risk:
     assert rules.risk.target == TargetRule(
         TargetKind.MULTI, targets=(Target(1.0, 60.0, move_stop=True), Target(2.0, 40.0))
     )
-    assert subject.warnings == ()
+    (warning,) = subject.warnings
+    assert "percentage beside a monetary stop" in warning
 
 
 def test_every_operator_has_its_symbol_and_its_word_in_capitals():
