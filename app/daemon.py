@@ -120,7 +120,10 @@ def _say_configuration(loaded: Loaded, parts: wiring.Parts) -> None:
     log.info("Loading system configuration from %s...", path)
     if loaded.file is None:
         log.warning("No %s: running with defaults and the environment", path)
-    for tell, lines in ((log.info, parts.notes), (log.warning, parts.warnings)):
+    for tell, lines in (
+        (log.info, parts.notes),
+        (log.warning, (*loaded.warnings, *parts.warnings)),
+    ):
         _tell(tell, lines)
 
 

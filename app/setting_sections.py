@@ -182,11 +182,10 @@ class MarketDataSettings(Section):
     """Where candles come from."""
 
     source: Word[MarketDataSource] = Field(
-        MarketDataSource.AUTO, description="auto: the bridge if api.base_url is set, else simulated"
+        MarketDataSource.AUTO,
+        description="auto: the files of path, else the bridge of api.base_url, else simulated",
     )
-    path: Paths = Field(
-        (), description="files to replay, for source file", examples=["EURUSD_M1.csv"]
-    )
+    path: Paths = Field((), description="files to replay, one a symbol", examples=["EURUSD_M1.csv"])
     speed: float | None = Field(
         None,
         ge=0,

@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias, cast, get_args
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from app.domain.errors import ConfigurationError
+from app.domain.errors import ConfigurationError, nearest
 from app.validation import explain
 
 KeyPath: TypeAlias = tuple[str, ...]
 
 _MISSPELT: Final = 0.91
 """How alike a foreign name must be to one of ours to be taken for a mistake."""
+_DOUBTFUL: Final = 0.85
+"""How alike it must be to be pointed out."""
+_NAME: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*).*", re.DOTALL)
 
 
 class Env:
@@ -94,6 +98,8 @@ class Environment:
     process: Mapping[str, str]
     dotenv: Mapping[str, str]
     dotenv_name: str
+    unreadable: Mapping[str, int]
+    """The first words of what is no ``NAME=value`` in ``.env``, and their lines."""
 
     @classmethod
     def read(cls, process: Mapping[str, str], dotenv: Path | None) -> "Environment":
@@ -103,8 +109,16 @@ class Environment:
             ConfigurationError: it cannot be read.
 
         """
-        file = _dotenv(dotenv) if dotenv is not None else {}
-        return cls(_set_ones(process), _set_ones(file), str(dotenv))
+        bindings = list(parse_stream(io.StringIO(_text(dotenv)))) if dotenv is not None else []
+        good = "".join(binding.original.string for binding in bindings if not binding.error)
+        bad = {
+            _NAME.sub(r"\1", binding.original.string): binding.original.line
+            for binding in bindings
+            if binding.error
+        }
+        return cls(
+            _set_ones(process), _set_ones(dotenv_values(stream=io.StringIO(good))), str(dotenv), bad
+        )
 
     def get(self, name: str) -> str | None:
         """Return the text under `name`."""
@@ -128,6 +142,9 @@ class Environment:
         found: dict[KeyPath, Given] = {}
         keys = list(leaves(model))
         known = {name for leaf in keys for name in leaf.names}
+        for word, line in self.unreadable.items():
+            if word in known:
+                raise ConfigurationError(f"{self.dotenv_name}:{line}: expected {word}=value")
         for leaf in keys:
             name = next((name for name in leaf.names if self.get(name) is not None), None)
             if name is not None:
@@ -137,6 +154,17 @@ class Environment:
                 found.update(self._of_symbols(leaf, pattern, known))
         self._refuse_misspelt(known, model)
         return found
+
+    def doubtful(self, model: type[BaseModel]) -> Iterator[str]:
+        """Say which foreign names and lines may be meant for us."""
+        for line in self.unreadable.values():
+            yield f"{self.dotenv_name}:{line} is not read: expected NAME=value"
+        keys = list(leaves(model))
+        known = {name for leaf in keys for name in leaf.names}
+        short = known - {"_".join(leaf.path).upper() for leaf in keys}
+        for name in sorted(set(self.names()) - known):
+            if near := get_close_matches(name, short, n=1, cutoff=_DOUBTFUL):
+                yield f"{self.origin(name)} is not read{nearest(name, near)}"
 
     def _of_symbols(
         self, leaf: Leaf, pattern: PerSymbol, known: set[str]
@@ -183,13 +211,12 @@ def _set_ones(texts: Mapping[str, str | None]) -> dict[str, str]:
     return {name: text.strip() for name, text in texts.items() if text and text.strip()}
 
 
-def _dotenv(path: Path) -> dict[str, str | None]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except FileNotFoundError:
-        return {}
+        return ""
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: expected UTF-8 text") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    return dotenv_values(stream=io.StringIO(text))

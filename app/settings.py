@@ -81,6 +81,11 @@ class Settings(Section):
         if self.api.base_url is None and (live or data.source is MarketDataSource.BRIDGE):
             asks = "trading.mode is live" if live else "market_data.source is bridge"
             raise ValueError(f"{asks} but api.base_url is not set: expected API_BASE_URL")
+        if data.path and data.source not in {MarketDataSource.AUTO, MarketDataSource.FILE}:
+            raise ValueError(
+                f"market_data.path is set but market_data.source is {data.source}: "
+                "expected source file, or no path"
+            )
         if data.source is MarketDataSource.FILE and not data.path:
             raise ValueError(
                 "market_data.source is file but market_data.path is not set: "
@@ -99,12 +104,14 @@ class Loaded:
     """The settings and their origins.
 
     `file` is ``None`` when there was none; `origins` says of each key ``default``,
-    ``file config/services.yaml:12``, ``environment RISK_MAX_POSITIONS`` or ``.env TRADE_MODE``.
+    ``file config/services.yaml:12``, ``environment RISK_MAX_POSITIONS`` or ``.env TRADE_MODE``;
+    `warnings` point out names and lines of the environment that may be meant for us.
     """
 
     settings: Settings
     file: Path | None
     origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def show(self) -> str:
         """Return every key, its value and its origin, a line each, without credentials."""
@@ -129,9 +136,10 @@ def load(
     if config is None and os.path.lexists(DEFAULT_FILE):
         config = DEFAULT_FILE
     document = strict_yaml.load(config) if config is not None else None
-    given = Environment.read(os.environ if environ is None else environ, dotenv).given(Settings)
-    layers = _Layers(document, given)
-    return Loaded(layers.settings(), config, layers.origins())
+    environment = Environment.read(os.environ if environ is None else environ, dotenv)
+    layers = _Layers(document, environment.given(Settings))
+    warnings = tuple(environment.doubtful(Settings))
+    return Loaded(layers.settings(), config, layers.origins(), warnings)
 
 
 def logging_from_environment(

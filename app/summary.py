@@ -52,6 +52,22 @@ def final_metrics(metrics: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
     yield ""
     yield f"Total Events Published: {bus['events_published']}"
     yield f"Event Types: {bus['event_types_published']}"
+    executed = metrics["services"].get("trade_execution")
+    if isinstance(executed, dict):
+        yield from _orders(executed)
+
+
+def _orders(executed: Mapping[str, object]) -> Iterator[str]:
+    reasons = ", ".join(
+        f"{name.removeprefix('blocked_')} {times}"
+        for name, times in executed.items()
+        if name.startswith("blocked_")
+    )
+    yield ""
+    yield f"Orders Placed: {executed['orders_placed']}"
+    yield f"Orders Rejected: {executed['orders_rejected']}"
+    yield f"Positions Closed: {executed['positions_closed']}"
+    yield f"Entries Blocked: {executed['entries_blocked']}" + (f" ({reasons})" if reasons else "")
 
 
 def final_account(

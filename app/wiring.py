@@ -7,19 +7,14 @@ whole system.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from app import log_setup
-from app.adapters.clocks import ReplayClock
-from app.adapters.history_files import FileFeed
 from app.adapters.indicator_files import load_indicators
 from app.adapters.memory_journal import MemoryJournal
 from app.adapters.paper.broker import PaperBroker
 from app.adapters.paper.terms import PaperTerms
-from app.adapters.replay import BarFeed, ReplaySource
 from app.adapters.restriction_files import load_restrictions
-from app.adapters.simulated_market import DEFAULT_START, SimulatedMarket
 from app.adapters.strategy_files import declared_timeframes, load_strategies
 from app.bus import EventBus
 from app.domain.broker_time import ServerTime
@@ -36,6 +31,7 @@ from app.events import (
     RestartBudgetSpentEvent,
     StrategiesEvaluatedEvent,
 )
+from app.feed import open_market, pace
 from app.indicators.engine import IndicatorEngine
 from app.indicators.regime import HigherTimeframeBias, RegimeSettings
 from app.indicators.registry import IndicatorSpec, columns_of
@@ -64,9 +60,6 @@ from app.strategies.evaluate import Strategy
 E = TypeVar("E", bound=Event)
 Binding: TypeAlias = tuple[type[Any], Callable[[Any], object]]
 Series: TypeAlias = Mapping[tuple[str, Timeframe], tuple[IndicatorSpec, ...]]
-
-SIMULATED_SPEED = 60.0
-"""Market seconds per second unless `market_data.speed` says otherwise: a minute candle a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +201,7 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
         ),
         server_time,
     )
-    source, clock = _market(settings, indicators, server_time)
+    source, clock = open_market(settings, indicators, server_time)
     warnings = (w for loaded in strategies.values() for one in loaded for w in one.warnings)
     return Parts(
         settings=settings,
@@ -219,7 +212,7 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
         indicators=indicators,
         strategies=strategies,
         entry_rules=entry_rules,
-        notes=(*source.report(), *_traded(strategies), _pace(settings), *_mode(settings)),
+        notes=(*source.report(), *_traded(strategies), pace(settings), *_mode(settings)),
         warnings=(*broker.notes, *warnings),
     )
 
@@ -276,66 +269,6 @@ def _strategies(settings: Settings, symbol: str, indicators: Series) -> tuple[St
     )
 
 
-def _market(
-    settings: Settings, indicators: Series, server_time: ServerTime
-) -> tuple[ReplaySource, ReplayClock]:
-    options = settings.market_data
-    start = options.start
-    feeds: Mapping[str, BarFeed]
-    if options.source is MarketDataSource.FILE:
-        name = "history files"
-        feeds = {
-            symbol: FileFeed(symbol, path, server_time) for symbol, path in _files_of(settings)
-        }
-    else:
-        start = start or DEFAULT_START
-        name = f"simulated market (seed {options.seed})"
-        feeds = {
-            symbol: SimulatedMarket(symbol, options.seed, start) for symbol in settings.symbols
-        }
-    asked: dict[str, list[Timeframe]] = {}
-    for symbol, timeframe in indicators:
-        asked.setdefault(symbol, []).append(timeframe)
-    source = ReplaySource(name, feeds, asked, server_time, start=start, until=options.until)
-    source.open()
-    fastest = min(timeframe.delta for _, timeframe in indicators)
-    clock = ReplayClock(
-        source.next_close, source.start_time, _speed(settings), end=source.end_time, candle=fastest
-    )
-    return source, clock
-
-
-def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Pair symbols and files: one with one, else by the symbol in the file's name."""
-    paths, symbols = settings.market_data.path, settings.symbols
-    if len(paths) == len(symbols) == 1:
-        yield symbols[0], paths[0]
-        return
-    named = {
-        symbol: [path for path in paths if symbol.casefold() in path.name.casefold()]
-        for symbol in symbols
-    }
-    for symbol, found in named.items():
-        if len(found) != 1:
-            raise ConfigurationError(
-                f"market_data.path: expected one file with {symbol} in its name, "
-                f"found {len(found)} among {', '.join(path.name for path in paths)}"
-            )
-    for path in paths:
-        if [path] not in named.values():
-            raise ConfigurationError(
-                f"market_data.path: {path.name} is of no traded symbol: {', '.join(symbols)}"
-            )
-    for symbol, found in named.items():
-        yield symbol, found[0]
-
-
-def _speed(settings: Settings) -> float:
-    if settings.market_data.speed is not None:
-        return settings.market_data.speed
-    return 0.0 if settings.market_data.source is MarketDataSource.FILE else SIMULATED_SPEED
-
-
 def _traded(strategies: Mapping[str, tuple[Strategy, ...]]) -> Iterator[str]:
     for symbol, loaded in strategies.items():
         names = ", ".join(one.rules.name for one in loaded) or "none enabled"
@@ -346,13 +279,6 @@ def _mode(settings: Settings) -> Iterator[str]:
     executes = settings.services.trade_execution.enabled
     if settings.trading.mode is Mode.MONITOR or not executes:
         yield "Monitor mode: signals only, no order is sent"
-
-
-def _pace(settings: Settings) -> str:
-    speed = _speed(settings)
-    if not speed:
-        return "Market speed: as fast as possible"
-    return f"Market speed: {speed:g} seconds of market time a second (MARKET_DATA_SPEED)"
 
 
 def _data_fetching(parts: Parts, bus: EventBus) -> DataFetchingService:

@@ -1,5 +1,6 @@
 """From signals to orders, in turn: deals first, then positions, exits and entries."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -128,7 +129,7 @@ class TradeExecutionService(Service):
         self._entries: list[EntrySignalEvent] = []
         self._blocked_day = BEGINNING.date()
         self._blocked_today: set[tuple[str, BlockReason]] = set()
-        self._blocked = 0
+        self._blocked: Counter[BlockReason] = Counter()
 
     def start(self, now: datetime) -> None:
         """Take over what the broker holds, unless nothing is traded."""
@@ -146,7 +147,8 @@ class TradeExecutionService(Service):
             "orders_filled": self._reports.filled,
             "orders_rejected": self._desk.rejected,
             "positions_closed": self._reports.closed,
-            "entries_blocked": self._blocked,
+            "entries_blocked": self._blocked.total(),
+            **{f"blocked_{reason}": times for reason, times in self._blocked.items()},
             "open_positions": len(self._plans),
             "profit": float(self._reports.profit),
         }
@@ -316,7 +318,7 @@ class TradeExecutionService(Service):
 
     def _block(self, signal: Signal, refusal: Refusal) -> None:
         """Say why an entry is not made: loudly once a day, strategy and reason, then quietly."""
-        self._blocked += 1
+        self._blocked[refusal.reason] += 1
         day = self._rules.server_time.day(signal.candle.close_time)
         if day != self._blocked_day:
             self._blocked_day = day

@@ -35,7 +35,8 @@ def test_every_key_and_name_has_its_row():
 
 def test_meanings_carry_bounds_and_choices():
     page = configuration_page()
-    assert "seconds of market time between two cycles (above 0 to 86400)" in page
+    assert "between cycles; a replay steps from candle to candle (above 0 to 86400)" in page
+    assert "on_any_candle: on the fastest it declares" in page
     assert "how often a failed fetch is tried again within its cycle (0 to 100)" in page
     assert "(paper, monitor, live)" in page
     assert "(synchronous)" in page

@@ -618,3 +618,36 @@ def test_the_example_environment_says_the_defaults_and_names_every_name(tmp_path
     listed = {name.partition("=")[0] for name in names}
     assert {name for names in NAMES.values() for name in names} <= listed
     assert names[0].startswith("SYMBOL=")
+
+
+@pytest.mark.parametrize("line", ['SYMBOL="GBPUSD', "SYMBOL: GBPUSD", "export SYMBOL GBPUSD"])
+def test_a_broken_line_of_ours_in_dotenv_is_refused(tmp_path, line):
+    """V14: what cannot be read is never a silent default."""
+    path = tmp_path / ".env"
+    path.write_text(f"# mine\n{line}\nTRADE_MODE=monitor\n")
+    with pytest.raises(ConfigurationError, match=r"\.env:2: expected SYMBOL=value"):
+        load(environ={}, dotenv=path)
+
+
+def test_a_broken_foreign_line_is_pointed_out_and_the_rest_holds(tmp_path, caplog):
+    """V14: names that are not ours are ignored, but not without a word when they look like ours."""
+    path = tmp_path / ".env"
+    path.write_text("something else\nTRAD_MODE=live\nSYMBOL=GBPUSD\nDISPLAY=:0\n")
+    loaded = load(environ={"TIMEFRAME": "5", "HOME": "/"}, dotenv=path)
+    assert loaded.settings.symbols == ("GBPUSD",)
+    assert set(loaded.warnings) == {
+        f"{path}:1 is not read: expected NAME=value",
+        "environment TIMEFRAME is not read (did you mean 'TIMEFRAMES'?)",
+        f"{path} TRAD_MODE is not read (did you mean 'TRADE_MODE'?)",
+    }
+    assert not caplog.records
+
+
+def test_a_named_file_is_what_is_played(tmp_path):
+    """A path beside another source would be left out in silence."""
+    environ = {"MARKET_DATA_PATH": "bars.csv"}
+    assert load(environ=environ, dotenv=None).settings.market_data.path
+    for source in ("simulated", "bridge"):
+        names = {**environ, "MARKET_DATA_SOURCE": source, "API_BASE_URL": "http://localhost"}
+        with pytest.raises(ConfigurationError, match=r"market_data\.path is set but"):
+            load(environ=names, dotenv=None)

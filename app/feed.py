@@ -1,0 +1,97 @@
+"""Which market a configuration plays: the simulated one, or history files, and how fast."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from app.adapters.clocks import ReplayClock
+from app.adapters.history_files import FileFeed
+from app.adapters.replay import BarFeed, ReplaySource
+from app.adapters.simulated_market import DEFAULT_START, SimulatedMarket
+from app.domain.broker_time import ServerTime
+from app.domain.errors import ConfigurationError
+from app.domain.market import Timeframe
+from app.setting_values import MarketDataSource
+from app.settings import Settings
+
+SIMULATED_SPEED = 60.0
+"""Market seconds per second unless `market_data.speed` says otherwise: a minute candle a second."""
+
+
+def open_market(
+    settings: Settings, series: Iterable[tuple[str, Timeframe]], server_time: ServerTime
+) -> tuple[ReplaySource, ReplayClock]:
+    """Open the source of all `series` and the clock that plays it.
+
+    Raises:
+        ConfigurationError: a file is wrong, or none or several belong to a symbol.
+
+    """
+    options = settings.market_data
+    start = options.start
+    feeds: Mapping[str, BarFeed]
+    if _plays_files(settings):
+        name = "history files"
+        feeds = {
+            symbol: FileFeed(symbol, path, server_time) for symbol, path in _files_of(settings)
+        }
+    else:
+        start = start or DEFAULT_START
+        name = f"simulated market (seed {options.seed})"
+        feeds = {
+            symbol: SimulatedMarket(symbol, options.seed, start) for symbol in settings.symbols
+        }
+    asked: dict[str, list[Timeframe]] = {}
+    for symbol, timeframe in series:
+        asked.setdefault(symbol, []).append(timeframe)
+    source = ReplaySource(name, feeds, asked, server_time, start=start, until=options.until)
+    source.open()
+    fastest = min(timeframe.delta for timeframes in asked.values() for timeframe in timeframes)
+    clock = ReplayClock(
+        source.next_close, source.start_time, _speed(settings), end=source.end_time, candle=fastest
+    )
+    return source, clock
+
+
+def _plays_files(settings: Settings) -> bool:
+    """Say whether files are played: where they are named, they are what is meant."""
+    options = settings.market_data
+    return options.source is MarketDataSource.FILE or bool(options.path)
+
+
+def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Pair symbols and files: one with one, else by the symbol in the file's name."""
+    paths, symbols = settings.market_data.path, settings.symbols
+    if len(paths) == len(symbols) == 1:
+        yield symbols[0], paths[0]
+        return
+    named = {
+        symbol: [path for path in paths if symbol.casefold() in path.name.casefold()]
+        for symbol in symbols
+    }
+    for symbol, found in named.items():
+        if len(found) != 1:
+            raise ConfigurationError(
+                f"market_data.path: expected one file with {symbol} in its name, "
+                f"found {len(found)} among {', '.join(path.name for path in paths)}"
+            )
+    for path in paths:
+        if [path] not in named.values():
+            raise ConfigurationError(
+                f"market_data.path: {path.name} is of no traded symbol: {', '.join(symbols)}"
+            )
+    for symbol, found in named.items():
+        yield symbol, found[0]
+
+
+def _speed(settings: Settings) -> float:
+    if settings.market_data.speed is not None:
+        return settings.market_data.speed
+    return 0.0 if _plays_files(settings) else SIMULATED_SPEED
+
+
+def pace(settings: Settings) -> str:
+    """Say how fast the market goes."""
+    speed = _speed(settings)
+    if not speed:
+        return "Market speed: as fast as possible"
+    return f"Market speed: {speed:g} seconds of market time a second (MARKET_DATA_SPEED)"
