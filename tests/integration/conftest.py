@@ -15,6 +15,7 @@ import pytest
 from app import log_setup, main_orchestrated, settings, wiring
 from app.adapters.simulated_market import SimulatedMarket
 from app.events import Event
+from app.main_orchestrated import CAUSES
 from app.orchestrator import TradingOrchestrator
 
 ROOT = Path(__file__).parents[2]
@@ -101,13 +102,14 @@ def own_process():
     """Give back signals and logging as they were after the daemon ran in this process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = {number: signal.getsignal(number) for number in CAUSES}
     yield
     for number, handler in signals.items():
         signal.signal(number, handler)
     for handler in root.handlers[:]:
         if handler not in handlers:
             root.removeHandler(handler)
+            handler.close()
     for handler in handlers:
         if handler not in root.handlers:
             root.addHandler(handler)

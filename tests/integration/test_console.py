@@ -1,9 +1,12 @@
 """What the daemon says on the console, from the banner to the last line, and how it ends."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import orjson
 import pytest
@@ -401,3 +404,31 @@ class TestShowConfig:
         assert ended.code == 0
         assert "secret" not in ended.out
         assert "bridge:8000" in ended.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers no signals to another process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_it_is_still_starting_ends_it_in_order(daemon, new_folder, name):
+    """M14, M15: also during the second in which libraries are imported."""
+    process = daemon.started(new_folder())
+    wait_for_handlers(process.pid)
+    process.send_signal(signal.Signals[name])
+    ended = daemon.ended(process)
+    assert (ended.code, ended.err) == (0, "")
+    assert "=== ALL SERVICES STOPPED ===" in ended.out
+    assert "Shutdown complete. Thank you for trading!" in ended.out
+
+
+def wait_for_handlers(pid):
+    """Wait until the process catches SIGTERM, which on Linux its status tells."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        time.sleep(0.5)
+        return
+    while True:
+        (caught,) = (
+            int(x.split()[1], 16) for x in status.read_text().splitlines() if "SigCgt" in x
+        )
+        if caught & (1 << (signal.SIGTERM - 1)):
+            return
+        time.sleep(0.005)

@@ -153,3 +153,25 @@ def test_an_account_that_never_traded() -> None:
         "Open positions: 0, floating +0.00",
         "Equity: 500.00",
     ]
+
+
+def test_what_became_of_the_signals() -> None:
+    """Refusals are counted by their reasons, so that a run without trades says why."""
+    executed = {
+        "orders_placed": 3,
+        "orders_rejected": 1,
+        "positions_closed": 2,
+        "entries_blocked": 5,
+        "blocked_position_open": 4,
+        "blocked_news": 1,
+    }
+    lines = list(summary.final_metrics(metrics({"trade_execution": executed})))
+    assert lines[-4:] == [
+        "Orders Placed: 3",
+        "Orders Rejected: 1",
+        "Positions Closed: 2",
+        "Entries Blocked: 5 (position_open 4, news 1)",
+    ]
+    quiet = dict.fromkeys(("orders_placed", "orders_rejected", "positions_closed"), 0)
+    unblocked = metrics({"trade_execution": {**quiet, "entries_blocked": 0}})
+    assert list(summary.final_metrics(unblocked))[-1] == "Entries Blocked: 0"
