@@ -272,7 +272,7 @@ def indicators_page() -> str:
         "|---|---|---|",
         *(_indicator(base, one) for base, one in INDICATORS.items()),
         "",
-        "Any other indicator of [pandas-ta](https://pypi.org/project/pandas-ta-classic/) is named by",
+        "Any other indicator of the pandas-ta library (pandas-ta-classic) is named by",
         "`kind:` with that library's own parameters, such as `wr: {kind: willr, length: 14}`. Its",
         "columns are the key and the library's names in small letters: `wr_willr_14`. It is tried",
         "when the file is loaded: a column that looks ahead is refused for signals, a value that",
