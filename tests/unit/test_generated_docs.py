@@ -82,7 +82,9 @@ def test_headings_are_those_of_the_page():
 
 def test_a_drifted_file_fails_the_check_and_is_written_again(tmp_path, capsys):
     assert main(["--check"], tmp_path) == 1
-    assert capsys.readouterr().err.count("has drifted from the code: run python -m") == len(generated_docs.documents())
+    assert capsys.readouterr().err.count("has drifted from the code: run python -m") == len(
+        generated_docs.documents()
+    )
     assert list(tmp_path.iterdir()) == [], "a check writes nothing"
     assert main([], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0
