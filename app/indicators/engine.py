@@ -1,6 +1,7 @@
 """From candles to rows: every indicator and the regime of one symbol and timeframe."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from app.domain.market import Candle, Timeframe
 from app.domain.rows import WARMING_UP, Columns, Row, Value
@@ -47,6 +48,9 @@ class IndicatorEngine:
         self._takes = tuple(one.take if isinstance(one, KindCells) else one for one in cells)
         self._detector = None if regime is None else RegimeDetector(regime, bias)
         self._leads = leads
+        self._seconds = timeframe.minutes * 60.0
+        self._second = 0.0
+        self._next_time: datetime | None = None
 
     def warm_up(self, candles: Sequence[Candle]) -> None:
         """Take history in, oldest first, without making rows of it."""
@@ -61,8 +65,14 @@ class IndicatorEngine:
 
     def update(self, candle: Candle) -> Row:
         """Take in the next closed candle and return its row."""
+        time = candle.time
+        if time == self._next_time:
+            self._second += self._seconds
+        else:
+            self._second = time.timestamp()
+        self._next_time = candle.close_time
         values: list[Value] = [
-            candle.time.timestamp(),
+            self._second,
             candle.open,
             candle.high,
             candle.low,
