@@ -213,7 +213,7 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
         strategies=strategies,
         entry_rules=entry_rules,
         notes=(*source.report(), *_traded(strategies), pace(settings), *_mode(settings)),
-        warnings=(*broker.notes, *warnings),
+        warnings=(*source.warnings(), *broker.notes, *warnings),
     )
 
 

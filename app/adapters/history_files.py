@@ -83,18 +83,20 @@ class FileFeed:
         return self._history.bars.between(since, before)
 
     def report(self) -> Sequence[str]:
-        """Say how many bars there are, of what span, with which gaps, and what was left out."""
-        times, bad = self._history.bars.time, self._history.bad
+        """Say how many bars there are, of what span, with which gaps."""
+        times = self._history.bars.time
         steps = np.diff(times) // (self.timeframe.minutes * 60)
         first, last = (f"{instant:%Y-%m-%d %H:%M}" for instant in instants(times[[0, -1]]))
-        lines = [
+        return [
             f"{self._symbol}: {len(times):,} {self.timeframe.title_name} bars from {first} "
             f"to {last} UTC, {int((steps > 1).sum()):,} gaps, the longest of "
             f"{int(steps.max(initial=1)) - 1:,} bars ({self._path.name})"
         ]
-        if bad.total:
-            lines.append(f"{self._symbol}: left out {bad.total:,} bad bars: {bad}")
-        return lines
+
+    def warnings(self) -> Sequence[str]:
+        """Say what was left out."""
+        bad = self._history.bad
+        return [f"{self._symbol}: left out {bad.total:,} bad bars: {bad}"] if bad.total else []
 
 
 def read_history(path: Path, server_time: ServerTime) -> History:

@@ -52,7 +52,11 @@ class BarFeed(Protocol):
         ...
 
     def report(self) -> Sequence[str]:
-        """Say what was read, and what was wrong with it."""
+        """Say what was read."""
+        ...
+
+    def warnings(self) -> Sequence[str]:
+        """Say what was wrong with it."""
         ...
 
 
@@ -161,6 +165,10 @@ class ReplaySource:
         ending = f"to {_said(until)} UTC" if until else "without end"
         run = f"Replay from {_said(self.start_time)} UTC {ending}"
         return [*chain.from_iterable(feed.report() for feed in self._feeds.values()), run]
+
+    def warnings(self) -> list[str]:
+        """Say what was wrong with what was read, a line each."""
+        return list(chain.from_iterable(feed.warnings() for feed in self._feeds.values()))
 
     def close(self) -> None:
         """Let go of the candles."""

@@ -85,6 +85,10 @@ class SimulatedMarket:
         """Say what is simulated."""
         return [f"{self._symbol}: simulated M1 market, seed {self._seed}"]
 
+    def warnings(self) -> Sequence[str]:
+        """Have nothing to warn of."""
+        return ()
+
     def bars(self, since: int, before: int) -> Bars:
         """Return the bars that opened in ``[since, before)``, epoch seconds UTC."""
         first, last = _week_of(instant(since)), _week_of(instant(before - 1))

@@ -141,7 +141,7 @@ class TestBadBars:
         ended, decided = run_on("EURUSD.csv", spoilt)
         assert ended.code == 0
         (said,) = (line for line in ended.lines if "bad bars" in line)
-        assert "left out 4 bad bars" in said
+        assert "WARNING __main__: EURUSD: left out 4 bad bars" in said
         for kind in (
             "1 not a finite price (line 102)",
             "1 high below low (line 202)",

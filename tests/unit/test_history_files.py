@@ -461,17 +461,18 @@ def test_a_feed_gives_its_bars_span_and_report(write: Write) -> None:
     assert feed.report() == [
         "EURUSD: 10 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:15 UTC, "
         "1 gaps, the longest of 6 bars (bars.csv)",
-        "EURUSD: left out 1 bad bars: 1 duplicate (line 6)",
     ]
+    assert feed.warnings() == ["EURUSD: left out 1 bad bars: 1 duplicate (line 6)"]
 
 
-def test_a_feed_of_good_bars_alone_reports_one_line(write: Write) -> None:
+def test_a_feed_of_good_bars_alone_warns_of_nothing(write: Write) -> None:
     feed = FileFeed("EURUSD", write(plain(good(0), good(1))), UTC_SERVER)
     feed.open()
     assert feed.report() == [
         "EURUSD: 2 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:01 UTC, "
         "0 gaps, the longest of 0 bars (bars.csv)"
     ]
+    assert feed.warnings() == []
 
 
 @pytest.mark.market_data

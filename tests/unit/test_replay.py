@@ -52,6 +52,9 @@ class RecordedBars:
     def report(self) -> Sequence[str]:
         return [f"{len(self._bars)} bars"]
 
+    def warnings(self) -> Sequence[str]:
+        return [f"{len(self.report())} warning"]
+
 
 def playing(
     feeds: dict[str, RecordedBars] | RecordedBars,
@@ -240,3 +243,4 @@ def test_it_reports_what_was_read_and_what_is_played() -> None:
         "1 bars",
         "Replay from 2024-01-08 00:01 UTC to 2024-01-08 00:02 UTC",
     ]
+    assert source.warnings() == ["1 warning", "1 warning"]

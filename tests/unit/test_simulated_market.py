@@ -193,3 +193,4 @@ def test_the_default_market_stays_what_it_was(symbol: str, digest: str) -> None:
 
 def test_it_says_what_it_is() -> None:
     assert SimulatedMarket("EURUSD", 7).report() == ["EURUSD: simulated M1 market, seed 7"]
+    assert SimulatedMarket("EURUSD", 7).warnings() == ()
