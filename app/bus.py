@@ -7,8 +7,9 @@ Rules:
 3. Subscribing to a base class receives its subclasses. Pipeline stages come first, in their order,
    then the others in the order they subscribed.
 4. A handler's exception is logged, counted against its owner and reported to `on_error`; the other
-   handlers still run. What is no `Exception` (KeyboardInterrupt) passes; handlers that have not
-   had the event yet, and all that is queued, then come first at the next publish.
+   handlers still run. What is no `Exception` (KeyboardInterrupt) passes, and so does what must end
+   the run at once: a journal that fails, an account that another daemon holds. Handlers that have
+   not had the event yet, and all that is queued, then come first at the next publish.
 5. Publish from the thread that runs the cycles; subscribing is safe from any.
 
 Metrics are derived, not counted twice: a handler's calls are the publications of its event types
@@ -22,6 +23,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from app.domain.errors import AccountHeldError, JournalError
 from app.events import Event
 from app.log_setup import get_logger
 
@@ -208,6 +210,8 @@ class EventBus:
             route.handlers = tuple(s.handler for s in receiving)
 
     def _failed(self, handler: Handler, event: Event, error: Exception) -> None:
+        if isinstance(error, JournalError | AccountHeldError):
+            raise error
         subscription = next(
             (s for s in self._routes[type(event)].subscriptions if s.handler == handler),
             Subscription(type(event), handler, "a handler that has left", AFTER_STAGES),

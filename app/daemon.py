@@ -1,30 +1,38 @@
 """The daemon from its command line to its summary: settings, logging, build, trade."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
 
-from app import log_setup, settings, summary, wiring
+from app import assembly, log_setup, settings, summary
 from app.adapters.decision_file import decision_file
 from app.orchestrator import TradingOrchestrator
-from app.ports import Clock
+from app.service_manager import ServiceManager
 from app.settings import Loaded
+from app.watchdog import Watchdog
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Stop(Protocol):
-    """Who asked for the end, and how it reaches the clock."""
+    """Who asked for the end, how it reaches the run, and who sees to it that it comes.
+
+    Until it knows of a run, whoever asks ends the process at once: nothing was begun by then that
+    is not safe against being killed.
+    """
 
     signal_name: str
     cause: str | None
+    watchdog: Watchdog
 
-    def stops(self, clock: Clock) -> None:
-        """Let a request end the waits of `clock`."""
+    def ends(self, run: Callable[[], None], *, needs_reader: bool) -> None:
+        """Let a request call `run`, which ends the run; so does a closed output if it needs it."""
         ...
 
     def stdout_closed(self) -> None:
@@ -73,48 +81,53 @@ def run(config: Path | None, decisions: Path | None, stop: Stop) -> None:
         GaveUpError: a service kept failing.
 
     """
-    wiring.set_up_logging(settings.logging_from_environment(), to_file=False)
+    assembly.set_up_logging(settings.logging_from_environment(), to_file=False)
     _console(summary.banner("Starting Orchestrated Live Trading System"))
     log_setup.get_logger("__main__").info("Loading environment configuration...")
     loaded = settings.load(config)
-    # Every source of this version is recorded or simulated: unwatched, its run has no purpose.
-    wiring.set_up_logging(loaded.settings.logging, on_stdout_closed=stop.stdout_closed)
+    assembly.set_up_logging(loaded.settings.logging, on_stdout_closed=stop.stdout_closed)
     log = log_setup.get_logger("__main__")
     log.info("=== Initializing Trading Components ===")
-    parts = wiring.connect(loaded.settings, say=log.info)
-    stop.stops(parts.clock)
+    parts = assembly.connect(loaded.settings, say=log.info)
     log.info("✓ All components initialized successfully")
     _say_configuration(loaded, parts)
-    orchestrator = TradingOrchestrator(loaded.settings, parts)
+    manager = ServiceManager(os.environ)
+    clock = manager.watch(parts.clock) if parts.live_market else parts.clock
+    clock = stop.watchdog.watch(clock, loaded.settings.orchestrator.cycle_budget)
+    orchestrator = TradingOrchestrator(loaded.settings, replace(parts, clock=clock))
     orchestrator.initialize()
     with ExitStack() as open_files:
         if decisions is not None:
             open_files.enter_context(decision_file(decisions, orchestrator.event_bus))
-        _trade(orchestrator, stop)
+        _trade(orchestrator, stop, manager)
 
 
-def _trade(orchestrator: TradingOrchestrator, stop: Stop) -> None:
+def _trade(orchestrator: TradingOrchestrator, stop: Stop, manager: ServiceManager) -> None:
     _console([summary.RULE])
     orchestrator.start()
     _console(summary.initial_status(orchestrator.get_service_health()))
     _console([f"Trading session correlation ID: {orchestrator.session}"])
+    parts = orchestrator.parts
+    # Unwatched, a run on recorded or simulated data has no purpose.
+    stop.ends(orchestrator.wind_down, needs_reader=not parts.live_market)
+    manager.ready(f"trading {', '.join(parts.settings.symbols)}, {parts.broker.name}")
     try:
         orchestrator.run()
     finally:
+        manager.stopping()
         if stop.signal_name:
             _console(["", *summary.banner(f"Received shutdown signal ({stop.signal_name})")])
         orchestrator.stop(stop.cause)
         _console(summary.final_metrics(orchestrator.get_all_metrics()))
-        broker = orchestrator.parts.broker
+        broker = parts.broker
+        ledger = None if parts.live_market else broker.deals(BEGINNING)
         _console(
-            summary.final_account(
-                broker.name, broker.account(), broker.deals(BEGINNING), len(broker.positions())
-            )
+            summary.final_account(broker.name, broker.account(), ledger, len(broker.positions()))
         )
     _console(["", *summary.banner("Shutdown complete. Thank you for trading!")])
 
 
-def _say_configuration(loaded: Loaded, parts: wiring.Parts) -> None:
+def _say_configuration(loaded: Loaded, parts: assembly.Parts) -> None:
     log = log_setup.get_logger("__main__")
     path = loaded.file or settings.DEFAULT_FILE
     log.info("Loading system configuration from %s...", path)

@@ -212,6 +212,21 @@ class TradingBlockedEvent(Event, frozen=True):
     direction: Direction | None = None
 
 
+class TradingResumedEvent(Event, frozen=True):
+    """A block was lifted; `by` says by whom."""
+
+    reason: BlockReason
+    strategy: str
+    by: str
+
+
+class OrderInDoubtEvent(Event, frozen=True):
+    """An order may or may not have been executed: it is looked for and not sent again."""
+
+    intent: Intent
+    reason: str
+
+
 class PositionAdoptedEvent(Event, frozen=True):
     """A position found at the broker was taken over; `strategy` is empty for a stranger's."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from app.adapters.clocks import ReplayClock
 from app.adapters.history_files import FileFeed
@@ -10,6 +11,7 @@ from app.adapters.simulated_market import DEFAULT_START, SimulatedMarket
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
 from app.domain.market import Timeframe
+from app.ports import Clock, DataSource
 from app.setting_values import MarketDataSource
 from app.settings import Settings
 
@@ -17,9 +19,18 @@ SIMULATED_SPEED = 60.0
 """Market seconds per second unless `market_data.speed` says otherwise: a minute candle a second."""
 
 
+class Market(NamedTuple):
+    """Where candles come from and how time passes there; what the operator wants to know of it."""
+
+    source: DataSource
+    clock: Clock
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def open_market(
     settings: Settings, series: Iterable[tuple[str, Timeframe]], server_time: ServerTime
-) -> tuple[ReplaySource, ReplayClock]:
+) -> Market:
     """Open the source of all `series` and the clock that plays it.
 
     Raises:
@@ -49,7 +60,8 @@ def open_market(
     clock = ReplayClock(
         source.next_close, source.start_time, _speed(settings), end=source.end_time, candle=fastest
     )
-    return source, clock
+    notes = (*source.report(), pace(settings))
+    return Market(source, clock, notes, tuple(source.warnings()))
 
 
 def _plays_files(settings: Settings) -> bool:

@@ -33,7 +33,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from app.events import NO_CYCLE, correlation_id
 
 CONSOLE = "console"
-QUIET_LIBRARIES = ("httpx", "httpcore")
+QUIET_LIBRARIES = ("alembic", "httpcore", "httpx")
 NEVER = logging.CRITICAL + 1
 """The level of a handler that writes nothing any more."""
 

@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from app import assembly, wiring
 from app import settings as settings_module
-from app import wiring
 from app.bus import EventBus, Subscription
-from app.domain.errors import GaveUpError, nearest
+from app.domain.errors import GaveUpError, SourceError, nearest
 from app.domain.market import Quote
 from app.events import (
     CycleCompletedEvent,
@@ -61,7 +61,7 @@ class TradingOrchestrator:
     """
 
     def __init__(
-        self, settings: Settings, parts: wiring.Parts, *, session: UUID | None = None
+        self, settings: Settings, parts: assembly.Parts, *, session: UUID | None = None
     ) -> None:
         self.settings = settings
         self.parts = parts
@@ -110,8 +110,8 @@ class TradingOrchestrator:
         """
         loaded = settings_module.load(Path(config) if config else None, environ)
         if not logging.getLogger().handlers:
-            wiring.set_up_logging(loaded.settings.logging)
-        return cls(loaded.settings, wiring.connect(loaded.settings))
+            assembly.set_up_logging(loaded.settings.logging)
+        return cls(loaded.settings, assembly.connect(loaded.settings))
 
     def initialize(self) -> None:
         """Create the enabled services and connect them, in pipeline order; once."""
@@ -148,7 +148,7 @@ class TradingOrchestrator:
         except BaseException:
             for service in reversed(started):
                 service.stop()
-            self.parts.source.close()
+            self.parts.close()
             raise
         self.state = State.RUNNING
         self._started_at = time.monotonic()
@@ -184,10 +184,19 @@ class TradingOrchestrator:
                 next_check = self._now + check_every
             if self._cycles % options.status_log_interval == 0:
                 self._log_status()
-            if self._given_up and not self.parts.broker.positions():
+            if self._given_up and self._flat():
                 break
         if self._given_up:
             raise GaveUpError(self._given_up)
+
+    def wind_down(self) -> None:
+        """End the run after the running cycle, in which nothing is opened any more.
+
+        Safe from a signal handler.
+        """
+        for service in self.services.values():
+            service.wind_down()
+        self.parts.clock.stop()
 
     def stop(self, cause: str | None = None) -> None:
         """Stop all services in reverse order, saying the `cause`; may be called twice."""
@@ -200,7 +209,7 @@ class TradingOrchestrator:
         for name, service in reversed(self.services.items()):
             service.stop()
             self._log.info("✓ %s stopped", name)
-        self.parts.source.close()
+        self.parts.close()
         self._stopped_at = time.monotonic()
         self.state = State.STOPPED
         self._log.info("=== ALL SERVICES STOPPED ===")
@@ -217,16 +226,24 @@ class TradingOrchestrator:
         self._restarts.setdefault(name, []).append(self._now)
         failed = self.services[name]
         failed.stop()
-        for subscription in self._subscriptions.pop(name, []):
+        held = self._subscriptions.pop(name, [])
+        for subscription in held:
             self.event_bus.unsubscribe(subscription)
         self._futile[name] = 0 if failed.progress else self._futile[name] + 1
         try:
             service, bindings = self._stages[name].create()
             service.start(self._now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next check tries again
-            # Nothing half started handles events: the failed one stays, unsubscribed.
             self._log.error("Restarting %s failed: %s", name, error, exc_info=error)
-            failed.broken(error)
+            if isinstance(error, SourceError) and failed.health().foreign:
+                # Nothing is wrong with the one that runs: its counterpart does not answer.
+                self._subscriptions[name] = [
+                    self.event_bus.subscribe(it.event_type, it.handler, owner=name, order=it.order)
+                    for it in held
+                ]
+            else:
+                # Nothing half started handles events: the failed one stays, unsubscribed.
+                failed.broken(error)
             return False
         self._counted[name].update(
             {key: n for key, n in failed.metrics().items() if key not in failed.gauges}
@@ -286,8 +303,8 @@ class TradingOrchestrator:
     def _subscribe(self, name: str, bindings: Sequence[wiring.Binding]) -> None:
         order = list(self._stages).index(name)
         self._subscriptions[name] = [
-            self.event_bus.subscribe(event_type, handler, owner=name, order=order)
-            for event_type, handler in bindings
+            self.event_bus.subscribe(event_type, handler, owner=name, order=-1 if ahead else order)
+            for event_type, handler, ahead in bindings
         ]
 
     def _run_cycle(self, now: datetime) -> None:
@@ -299,6 +316,7 @@ class TradingOrchestrator:
         try:
             self.event_bus.publish(CycleStartedEvent(cycle=cycle, time=now))
             self.event_bus.publish(CycleCompletedEvent(cycle=cycle, time=now))
+            self.parts.journal.flush()
         finally:
             correlation_id.reset(token)
 
@@ -322,6 +340,11 @@ class TradingOrchestrator:
         service = self.services.get(owner)
         if service is not None:
             service.failed(error)
+
+    def _flat(self) -> bool:
+        """Say whether none of our positions is open."""
+        execution = self.services.get("trade_execution")
+        return execution is None or not execution.metrics()["open_positions"]
 
     def _healthy(self) -> int:
         return sum(self.get_service_health().values())

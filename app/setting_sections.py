@@ -22,7 +22,9 @@ from app.setting_values import (
     Exact,
     FilePath,
     Instant,
+    JournalUrl,
     Limit,
+    Lots,
     MarketDataSource,
     Mode,
     Part,
@@ -98,10 +100,36 @@ class RiskSettings(Section):
         Decimal("1.0"), gt=0, le=1_000_000, description="lots of one position or group"
     )
 
+    max_drawdown: Limit = Field(
+        "disabled",
+        description="account currency the result of all trades may lie below its best, or disabled",
+        examples=[2000],
+    )
+    max_symbol_volume: Lots | None = Field(
+        None, description="lots open and on their way in one symbol", examples=[2.0]
+    )
+    max_total_volume: Lots | None = Field(
+        None, description="lots open and on their way in all symbols", examples=[5.0]
+    )
+    flatten_on_breach: bool = Field(
+        False, description="close our positions when a loss limit is broken"
+    )
+    cooldown: float = Field(
+        0.0, ge=0, le=10_080, description="minutes a strategy opens nothing after a losing position"
+    )
+    switch_file: FilePath = Field(
+        Path("data/trading.switch"), description="the kill switch: DISABLE in it blocks entries"
+    )
+
     @property
     def loss_limit(self) -> Decimal | None:
         """The daily loss limit in account currency, ``None`` when disabled."""
         return self.daily_loss_limit if isinstance(self.daily_loss_limit, Decimal) else None
+
+    @property
+    def drawdown_limit(self) -> Decimal | None:
+        """The limit of the drawdown in account currency, ``None`` when disabled."""
+        return self.max_drawdown if isinstance(self.max_drawdown, Decimal) else None
 
 
 class SplitSettings(Section):
@@ -176,6 +204,32 @@ class ApiSettings(Section):
         examples=["http://127.0.0.1:8000"],
     )
     timeout: float = Field(10.0, gt=0, le=3600, description="seconds a request may take")
+    concurrency: int = Field(8, ge=1, le=64, description="requests at the same time")
+
+
+class JournalSettings(Section):
+    """What outlives the process: orders, blocks, plans and the last candles."""
+
+    url: JournalUrl | None = Field(
+        None,
+        repr=False,
+        description="PostgreSQL database of the journal; unset: journal.db in the folder",
+        examples=["postgresql://trader@127.0.0.1/trading"],
+    )
+    folder: FilePath = Field(Path("data"), description="folder of the journal and of the locks")
+    keep_days: int = Field(
+        400, ge=31, le=36_500, description="days after which settled orders are forgotten"
+    )
+
+    @property
+    def address(self) -> str:
+        """Where the journal is, as a URL; it may hold a password."""
+        return self.url or f"sqlite:///{self.folder / 'journal.db'}"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the lock files."""
+        return self.folder / "locks"
 
 
 class MarketDataSettings(Section):
@@ -233,11 +287,32 @@ class PaperSettings(Section):
 class BrokerSettings(Section):
     """The account that takes the orders."""
 
-    server_timezone: ServerTimezone = Field(
-        "UTC", description="wall clock of the broker's server: IANA name, or a rule such as NY+7"
+    server_timezone: ServerTimezone | None = Field(
+        None,
+        description="wall clock of the broker's server: IANA name, or a rule such as NY+7; "
+        "unset: measured at the bridge, UTC without one",
+        examples=["NY+7"],
     )
     live_account: Annotated[int | None, Field(gt=0), Env("LIVE_ACCOUNT")] = Field(
         None, description="login that live mode must find, or it does not start", examples=[123456]
+    )
+    hedging: bool = Field(
+        True, description="false: a netting account, where the bridge does not say which it is"
+    )
+    max_slippage: int = Field(
+        20, ge=0, le=1_000_000, description="points a second attempt may be worse than the decision"
+    )
+    max_quote_age: float = Field(
+        60.0, gt=0, le=86_400, description="seconds after which a price is too old to open on"
+    )
+    lost_after: float = Field(
+        300.0,
+        ge=10,
+        le=86_400,
+        description="seconds until an order that was sent and is never shown counts as lost",
+    )
+    order_time_to_live: float = Field(
+        60.0, ge=1, le=86_400, description="seconds an order at market may stay unfilled"
     )
     paper: Part[PaperSettings] = PaperSettings()
 

@@ -130,6 +130,12 @@ class OrchestratorSettings(Section):
     status_log_interval: int = Field(
         10, ge=1, le=1_000_000, description="cycles between two status lines"
     )
+    cycle_budget: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="real seconds a cycle may take; one that hangs longer ends the process",
+    )
     restart_backoff: float = Field(
         1.0,
         ge=0,

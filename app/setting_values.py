@@ -214,6 +214,15 @@ def _base_url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def _journal_url(value: str) -> str:
+    scheme, divider, rest = value.strip().partition("://")
+    if not divider or not rest or scheme not in {"postgresql", "postgresql+psycopg", "sqlite"}:
+        raise ValueError(
+            "expected an address such as postgresql://user@host/database, or none for a file"
+        )
+    return value.strip()
+
+
 Word = Annotated[T, Strict(strict=False), BeforeValidator(_lower)]
 Level = Annotated[LogLevel, Strict(strict=False), BeforeValidator(_upper)]
 Levels = Annotated[Mapping[str, Level], BeforeValidator(_paired)]
@@ -235,6 +244,8 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 CloseTime = Annotated[str, AfterValidator(_close_time)]
 ServerTimezone = Annotated[str, AfterValidator(_server_timezone)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+JournalUrl = Annotated[str, AfterValidator(_journal_url)]
+Lots = Annotated[Exact, Field(gt=0, le=1_000_000)]
 Rates = Annotated[Mapping[Currency, Annotated[Exact, Field(gt=0)]], BeforeValidator(_paired)]
 PipValues = Annotated[
     Mapping[Symbol, Annotated[float, Strict(strict=False), Field(gt=0)]], BeforeValidator(_paired)

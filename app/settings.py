@@ -17,6 +17,7 @@ from app.domain.errors import ConfigurationError, printable
 from app.setting_sections import (
     ApiSettings,
     BrokerSettings,
+    JournalSettings,
     MarketDataSettings,
     RegimeSettings,
     RestrictionsSettings,
@@ -55,7 +56,18 @@ class Settings(Section):
     api: Part[ApiSettings] = ApiSettings()
     market_data: Part[MarketDataSettings] = MarketDataSettings()
     broker: Part[BrokerSettings] = BrokerSettings()
+    journal: Part[JournalSettings] = JournalSettings()
     regime: Part[RegimeSettings] = RegimeSettings()
+
+    @property
+    def uses_bridge(self) -> bool:
+        """Whether the market is that of the bridge."""
+        wanted = self.market_data.source
+        return wanted is MarketDataSource.BRIDGE or (
+            wanted is MarketDataSource.AUTO
+            and self.api.base_url is not None
+            and not self.market_data.path
+        )
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -72,6 +84,11 @@ class Settings(Section):
             raise ValueError(
                 f"services.strategy_evaluation.min_rows_required is {rows}, expected at most "
                 f"services.indicator_calculation.recent_rows_limit, which is {kept}"
+            )
+        if live and data.path:
+            raise ValueError(
+                "trading.mode is live and market_data.path is set: "
+                "orders for a live account need the bridge's data"
             )
         if live and data.source not in {MarketDataSource.AUTO, MarketDataSource.BRIDGE}:
             raise ValueError(
@@ -139,7 +156,19 @@ def load(
     environment = Environment.read(os.environ if environ is None else environ, dotenv)
     layers = _Layers(document, environment.given(Settings))
     warnings = tuple(environment.doubtful(Settings))
-    return Loaded(layers.settings(), config, layers.origins(), warnings)
+    loaded = Loaded(layers.settings(), config, layers.origins(), warnings)
+    _refuse_live_by_file(loaded)
+    return loaded
+
+
+def _refuse_live_by_file(loaded: Loaded) -> None:
+    """Let only the environment, the process's or ``.env``, turn on live trading."""
+    origin = loaded.origins["trading.mode"]
+    if loaded.settings.trading.mode is Mode.LIVE and origin.startswith("file "):
+        raise ConfigurationError(
+            f"{origin.removeprefix('file ')} trading.mode: a file does not turn on live trading: "
+            "expected TRADE_MODE=live in the environment"
+        )
 
 
 def logging_from_environment(

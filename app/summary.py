@@ -71,18 +71,25 @@ def _orders(executed: Mapping[str, object]) -> Iterator[str]:
 
 
 def final_account(
-    name: str, account: Account, ledger: Sequence[Deal], open_positions: int
+    name: str, account: Account, ledger: Sequence[Deal] | None, open_positions: int
 ) -> Iterator[str]:
-    """Return the account at the end: its balance is the deposits plus the sum of all deals."""
+    """Return the account at the end; with all of its `ledger`, whether the balance is their sum."""
+    yield ""
+    yield f"=== Account: {name}, {account.currency} ==="
+    if ledger is None:
+        yield f"Balance: {account.balance:,.2f}"
+    else:
+        yield from _adding_up(ledger, account)
+    yield f"Open positions: {open_positions}, floating {account.equity - account.balance:+,.2f}"
+    yield f"Equity: {account.equity:,.2f}"
+
+
+def _adding_up(ledger: Sequence[Deal], account: Account) -> Iterator[str]:
     deals = [deal for deal in ledger if deal.symbol]
     deposits = sum((deal.net for deal in ledger if not deal.symbol), NOTHING)
     result = sum((deal.net for deal in deals), NOTHING)
     commission = sum((deal.commission for deal in deals), NOTHING)
     off = account.balance - deposits - result
-    yield ""
-    yield f"=== Account: {name}, {account.currency} ==="
     yield f"Deposits: {deposits:,.2f}"
     yield f"Deals: {len(deals)}, result {result:+,.2f} (of it commission {commission:+,.2f})"
     yield f"Balance: {account.balance:,.2f} ({f'off by {off:+,.2f}' if off else 'adds up'})"
-    yield f"Open positions: {open_positions}, floating {account.equity - account.balance:+,.2f}"
-    yield f"Equity: {account.equity:,.2f}"

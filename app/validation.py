@@ -48,6 +48,7 @@ _EXPECTATION: Final = "expected "
 
 _KEY: Final = "[key]"
 _USERINFO: Final = re.compile(r"(?<=://)\S*@|^[^\s/:@]+:(?!//)\S*@")
+_PASSWORD: Final = re.compile(r"(?<=password=)[^&\s]+", re.IGNORECASE)
 _LONGEST_SHOWN: Final = 60
 
 
@@ -90,7 +91,7 @@ def explain(error: ValidationError, annotation: object) -> Problem:
 
 def without_credentials(text: str) -> str:
     """Hide the name and password of every URL in `text`."""
-    return _USERINFO.sub("***@", text)
+    return _PASSWORD.sub("***", _USERINFO.sub("***@", text))
 
 
 def shown(value: object) -> str:

@@ -9,8 +9,8 @@ _PAUSE = timedelta(minutes=10)
 _MINUTE = timedelta(minutes=1)
 
 
-class _Stop:
-    """A wish to stop that wakes whoever waits.
+class Stop:
+    """A wish to stop that wakes the thread that waits, and that others may look at.
 
     `SimpleQueue.put` is reentrant; `threading.Event.set` is not and can deadlock in a signal
     handler that interrupts its own thread's `wait`.
@@ -21,8 +21,13 @@ class _Stop:
         self._wake: SimpleQueue[None] = SimpleQueue()
 
     def wish(self) -> None:
+        """Wish to stop; safe from a signal handler."""
         self.wished = True
         self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Say whether stopping is wished."""
+        return self.wished
 
     def came_within(self, seconds: float) -> bool:
         """Wait real seconds; return at once, true, when stopping is wished."""
@@ -38,7 +43,7 @@ class SystemClock:
     """The real time; a wait takes as long as it says, whatever is done to the wall clock."""
 
     def __init__(self) -> None:
-        self._stop = _Stop()
+        self._stop = Stop()
 
     def now(self) -> datetime:
         """Return the time, aware UTC."""
@@ -86,7 +91,7 @@ class ReplayClock:
         self._end = end
         self._candle = candle
         self._due: float | None = None
-        self._stop = _Stop()
+        self._stop = Stop()
 
     def now(self) -> datetime:
         """Return the market's time, aware UTC."""

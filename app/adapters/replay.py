@@ -16,6 +16,7 @@ from app.domain.aggregation import Bars, aggregate, check_aggregates
 from app.domain.broker_time import ServerTime, epoch_second, instant, instants
 from app.domain.errors import ConfigurationError, SourceError
 from app.domain.market import Candle, Timeframe
+from app.ports import Ask
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ENDLESS = 1 << 60
@@ -131,6 +132,9 @@ class ReplaySource:
                     start=self.start_time,
                     end=end,
                 )
+
+    def expect(self, asks: Sequence[Ask]) -> None:
+        """Do nothing: every answer is at hand."""
 
     def latest(
         self, symbol: str, timeframe: Timeframe, count: int, now: datetime

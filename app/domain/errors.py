@@ -35,6 +35,24 @@ class GaveUpError(OperatorError):
     exit_code = 70
 
 
+class JournalError(OperatorError):
+    """The journal cannot be read or written: nothing is sent that it does not know."""
+
+    exit_code = 74
+
+
+class AccountHeldError(OperatorError):
+    """Another daemon trades the account, and says which."""
+
+    exit_code = 75
+
+
+class PermissionDeniedError(OperatorError):
+    """The system does not let the daemon read or write a file it needs."""
+
+    exit_code = 77
+
+
 class ConfigurationError(OperatorError):
     """A setting, strategy, indicator or data file is wrong: what, where, what was expected."""
 

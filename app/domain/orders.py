@@ -37,6 +37,8 @@ class CloseReason(StrEnum):
     SESSION_END = "session_end"
     MARKET_CLOSE = "market_close"
     STOP_OUT = "stop_out"
+    LOSS_LIMIT = "loss_limit"
+    STOP_MISSING = "stop_missing"
     MANUAL = "manual"
 
 
@@ -88,13 +90,64 @@ class OrderState(StrEnum):
 
 
 class OrderResult(msgspec.Struct, frozen=True):
-    """The broker's answer to a submission; `reason` is its own word when it refused."""
+    """The broker's answer to a submission; `reason` is its own word when it refused.
+
+    `moved` refuses because the price did, and nothing was executed: a new attempt may be made.
+    `blocks` says that a further entry would meet the same refusal, and why.
+    """
 
     state: OrderState
     ticket: int = 0
     price: Decimal | None = None
     volume: Decimal | None = None
     reason: str = ""
+    moved: bool = False
+    blocks: "BlockReason | None" = None
+
+
+class IntentState(StrEnum):
+    """Where an intent is, as the journal knows it."""
+
+    SENDING = "sending"
+    """Admitted; the request leaves, or has left, and nothing was heard yet."""
+    UNKNOWN = "unknown"
+    """It may have been executed: looked for at the broker, never sent again."""
+    PLACED = "placed"
+    FILLED = "filled"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Proven never to have reached the account."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more can come of the intent."""
+        return self in _FINAL
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether only the broker can say what became of it."""
+        return self in {IntentState.SENDING, IntentState.UNKNOWN}
+
+
+_FINAL = frozenset(
+    {IntentState.FILLED, IntentState.REJECTED, IntentState.CANCELLED, IntentState.LOST}
+)
+
+
+class IntentRecord(msgspec.Struct, frozen=True):
+    """An intent in the journal; `sent_at` (UTC) is its newest attempt, `ticket` its order if known.
+
+    `filled` lots of it are in deals the journal knows.
+    """
+
+    intent: Intent
+    state: IntentState
+    sent_at: datetime
+    ticket: int = 0
+    attempts: int = 1
+    filled: Decimal = Decimal(0)
+    detail: str = ""
 
 
 class DealEntry(StrEnum):
@@ -213,6 +266,22 @@ class BlockReason(StrEnum):
     NO_MONEY = "no_money"
     BROKER_REFUSED = "broker_refused"
     REDUCE_ONLY = "reduce_only"
+    MAX_DRAWDOWN = "max_drawdown"
+    COOLDOWN = "cooldown"
+    MAX_SYMBOL_VOLUME = "max_symbol_volume"
+    MAX_TOTAL_VOLUME = "max_total_volume"
+    KILL_SWITCH = "kill_switch"
+    NO_ANSWER = "no_answer"
+    TERMINAL_DISCONNECTED = "terminal_disconnected"
+    TRADING_OFF = "trading_off"
+    MARKET_CLOSED = "market_closed"
+    STALE_QUOTE = "stale_quote"
+    CLOCK_SKEW = "clock_skew"
+    WRONG_ACCOUNT = "wrong_account"
+    UNKNOWN_ORDER = "unknown_order"
+    DOUBLE_EXECUTION = "double_execution"
+    POSITION_MISSING = "position_missing"
+    REPEATED_REFUSALS = "repeated_refusals"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -220,3 +289,26 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason: BlockReason
     detail: str
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Entries stay blocked from `since` on, across restarts: of one `strategy` or of all.
+
+    It ends at `until` (a boundary of the broker's day); without one only the operator lifts it.
+    """
+
+    reason: BlockReason
+    detail: str
+    since: datetime
+    until: datetime | None = None
+    strategy: str = ""
+
+    def stops(self, strategy: str, at: datetime) -> bool:
+        """Say whether an entry of `strategy` is blocked at `at`."""
+        return self.strategy in {"", strategy} and (self.until is None or at < self.until)
+
+    def covers(self, other: "Block") -> bool:
+        """Say whether `other` adds nothing to this: the same, and over no later."""
+        same = (self.reason, self.strategy) == (other.reason, other.strategy)
+        longer = self.until is None or (other.until is not None and other.until <= self.until)
+        return same and longer

@@ -1,6 +1,6 @@
 """What may reach a broker: the limits, and the one type that proves they were asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -27,17 +27,22 @@ class ApprovedOrder(msgspec.Struct, frozen=True):
 class RiskLimits(msgspec.Struct, frozen=True):
     """The account's limits.
 
-    `daily_loss_limit` is account currency (``None``: disabled); `max_positions` counts positions
-    and orders of the whole account, each leg of a split entry as one; `max_position_size` is lots
-    of one entry, all its legs together; `positions_per_direction` counts entries per strategy and
-    direction, a split one once. What has no stop loss counts as losing nothing more at its stop:
-    only `daily_loss_limit` itself, once the loss is there, then holds entries back.
+    `daily_loss_limit` and `max_drawdown` are account currency (``None``: disabled), the latter what
+    the result of all trades may lie below its best; `max_positions` counts positions and orders of
+    the whole account, each leg of a split entry as one; `max_position_size` is lots of one entry,
+    all its legs together; `max_symbol_volume` and `max_total_volume` are lots open and on their way
+    in one symbol and in all; `positions_per_direction` counts entries per strategy and direction, a
+    split one once. What has no stop loss counts as losing nothing more at its stop: only
+    `daily_loss_limit` itself, once the loss is there, then holds entries back.
     """
 
     daily_loss_limit: Decimal | None
     max_positions: int
     max_position_size: Decimal
     positions_per_direction: int = 1
+    max_drawdown: Decimal | None = None
+    max_symbol_volume: Decimal | None = None
+    max_total_volume: Decimal | None = None
 
 
 class EntryRules(msgspec.Struct, frozen=True):
@@ -53,7 +58,7 @@ class Moment(msgspec.Struct, frozen=True):
 
     `open_entries` counts the entries of its strategy and direction that are open or on their way.
     `netted_with` names the other strategy whose position the entry would become part of, on a
-    netting account.
+    netting account. `doubt` is why what is known of account and market is not good enough.
     """
 
     at: datetime
@@ -61,6 +66,7 @@ class Moment(msgspec.Struct, frozen=True):
     reduce_only: bool
     open_entries: int
     netted_with: str = ""
+    doubt: Refusal | None = None
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -68,13 +74,16 @@ class Exposure(msgspec.Struct, frozen=True):
 
     `taken` counts positions, waiting orders and orders on their way. `realised` is the net result
     of the broker's day, `floating` that of what is open; `at_risk` is what all of it can still lose
-    from its entry prices at its stops.
+    from its entry prices at its stops. `volumes` are lots by symbol. `drawdown` is how far the
+    result of all trades lies below its best.
     """
 
     taken: int
     realised: Decimal
     floating: Decimal
     at_risk: Decimal
+    volumes: Mapping[str, Decimal] = {}
+    drawdown: Decimal = _NOTHING
 
 
 class Clearance(msgspec.Struct, frozen=True):
@@ -88,11 +97,12 @@ def clear_moment(
 ) -> Clearance | Refusal:
     """Return why nothing is opened now, whatever the order would be, or that it may be.
 
-    Asked in this order: reduce-only, late candle, schedule, news, holiday and market close,
-    position open, netted with another strategy's position.
+    Asked in this order: reduce-only, late candle, doubts about account and market, schedule, news,
+    holiday and market close, position open, netted with another strategy's position.
     """
     refusal = (
         _refuse_trading(moment)
+        or moment.doubt
         or _refuse_time(strategy, moment.at, symbol, rules)
         or _refuse_standing(moment, symbol, rules.limits)
     )
@@ -104,17 +114,36 @@ def approve_entry(
 ) -> tuple[ApprovedOrder, ...] | Refusal:
     """Return the orders of one entry if every limit allows them together, else the first refusal.
 
-    Asked in this order, the moment being clear: number of positions, size, the day's loss, the loss
-    at the stops, stops too close to the market.
+    Asked in this order, the moment being clear: number of positions, size, lots in the symbol and
+    in all, the day's loss and the drawdown, the loss at the stops, stops too close to the market.
     """
     limits = clearance.limits
     refusal = (
         _refuse_number(intents, exposure, limits)
         or _refuse_size(intents, limits)
+        or _refuse_volume(intents, exposure, limits)
+        or breached(exposure, limits)
         or _refuse_loss(intents, exposure, market, limits)
         or _refuse_stops(intents, market)
     )
     return refusal or tuple(ApprovedOrder(intent) for intent in intents)
+
+
+def breached(exposure: Exposure, limits: RiskLimits) -> Refusal | None:
+    """Return which loss the account must not exceed is there, open positions counted."""
+    result = exposure.realised + exposure.floating
+    if limits.daily_loss_limit is not None and result <= -limits.daily_loss_limit:
+        return Refusal(
+            BlockReason.DAILY_LOSS_LIMIT,
+            f"today's result is {result:.2f}, risk.daily_loss_limit is {limits.daily_loss_limit}",
+        )
+    if limits.max_drawdown is not None and exposure.drawdown >= limits.max_drawdown:
+        return Refusal(
+            BlockReason.MAX_DRAWDOWN,
+            f"the result is {exposure.drawdown:.2f} below its best, "
+            f"risk.max_drawdown is {limits.max_drawdown}",
+        )
+    return None
 
 
 def approve_exit(intent: Intent) -> ApprovedOrder:
@@ -218,6 +247,28 @@ def _refuse_size(intents: Sequence[Intent], limits: RiskLimits) -> Refusal | Non
     )
 
 
+def _refuse_volume(
+    intents: Sequence[Intent], exposure: Exposure, limits: RiskLimits
+) -> Refusal | None:
+    wanted = sum((intent.volume for intent in intents), _NOTHING)
+    symbol = intents[0].symbol
+    held = exposure.volumes.get(symbol, _NOTHING)
+    if limits.max_symbol_volume is not None and held + wanted > limits.max_symbol_volume:
+        return Refusal(
+            BlockReason.MAX_SYMBOL_VOLUME,
+            f"{held} lots of {symbol} and {wanted} more wanted, "
+            f"risk.max_symbol_volume is {limits.max_symbol_volume}",
+        )
+    total = sum(exposure.volumes.values(), _NOTHING)
+    if limits.max_total_volume is not None and total + wanted > limits.max_total_volume:
+        return Refusal(
+            BlockReason.MAX_TOTAL_VOLUME,
+            f"{total} lots in all and {wanted} more wanted, "
+            f"risk.max_total_volume is {limits.max_total_volume}",
+        )
+    return None
+
+
 def _refuse_loss(
     intents: Sequence[Intent], exposure: Exposure, market: Market, limits: RiskLimits
 ) -> Refusal | None:
@@ -225,11 +276,6 @@ def _refuse_loss(
     if limit is None:
         return None
     result = exposure.realised + exposure.floating
-    if result <= -limit:
-        return Refusal(
-            BlockReason.DAILY_LOSS_LIMIT,
-            f"today's result is {result:.2f}, risk.daily_loss_limit is {limit}",
-        )
     loss = sum((entry_risk(intent, market) for intent in intents), _NOTHING)
     left = limit + min(result, exposure.realised - exposure.at_risk)
     if loss <= left:

@@ -55,7 +55,8 @@ class PositionPlan(msgspec.Struct, frozen=True):
     the take profit. `best` is the best price since the entry, `peak_profit` the best closing one,
     in price. `realised` is the net of `deals` (tickets) in account currency. `break_even` asks for
     a stop at the entry. `timeframe` triggers the strategy. `joined` are the keys of further entries
-    that a netting account added to the position.
+    that a netting account added to the position. `untold` lots of the volume, as the broker shows
+    it, are in no deal it has told yet; negative ones are missing for the same reason.
     """
 
     ticket: int
@@ -84,6 +85,7 @@ class PositionPlan(msgspec.Struct, frozen=True):
     deals: tuple[int, ...] = ()
     due: Deadline | None = None
     joined: tuple[str, ...] = ()
+    untold: Decimal = _NOTHING
 
     @property
     def entry_keys(self) -> tuple[str, ...]:
@@ -149,7 +151,11 @@ def adopted(
     """Return a plan for a position found at the broker without one; `deals` are what made it.
 
     Its targets are planned as if it were new, so only its stops and its last target are as before.
+    A stop loss that the order carried and the broker does not show is still due.
     """
+    stop = position.stop_loss
+    if stop is None and intent is not None:
+        stop = intent.stop_loss
     plan = PositionPlan(
         ticket=position.ticket,
         client_id=client_id_in(position.comment) if intent is None else intent.client_id,
@@ -163,17 +169,29 @@ def adopted(
         opened=position.volume,
         volume=position.volume,
         best=float(position.price_open),
-        stop=position.stop_loss,
+        stop=stop,
         take_profit=position.take_profit,
         group="" if intent is None else intent.group,
         realised=sum((deal.net for deal in deals), _NOTHING),
         deals=tuple(deal.ticket for deal in deals),
+        untold=position.volume - _left_open(deals),
     )
     return msgspec.structs.replace(
         plan,
         targets=planned_targets(plan, strategy, rules, intent.targets if intent else ()),
         due=next_deadline(plan, strategy, rules, house, plan.opened_at),
         joined=_joined(plan.client_id, deals),
+    )
+
+
+def is_closed(deals: Sequence[Deal]) -> bool:
+    """Say whether the deals of a position opened it and closed all of it."""
+    return any(deal.entry is DealEntry.IN for deal in deals) and _left_open(deals) <= 0
+
+
+def _left_open(deals: Sequence[Deal]) -> Decimal:
+    return sum(
+        (deal.volume if deal.entry is DealEntry.IN else -deal.volume for deal in deals), _NOTHING
     )
 
 
@@ -185,28 +203,43 @@ def _joined(own: str, deals: Sequence[Deal]) -> tuple[str, ...]:
 def increased(
     plan: PositionPlan, deal: Deal, intent: Intent, strategy: StrategyRules, rules: SymbolRules
 ) -> PositionPlan:
-    """Return the plan after `deal` of `intent` added volume: averaged, targets made anew."""
+    """Return the plan after `deal` of `intent` added volume: averaged, targets made anew.
+
+    What the broker's position showed before its deal was told is in the plan already.
+    """
     key = intent.entry_key
-    volume = plan.volume + deal.volume
-    entry = (plan.entry * plan.volume + deal.price * deal.volume) / volume
+    shown = min(max(plan.untold, _NOTHING), deal.volume)
+    added = deal.volume - shown
+    volume = plan.volume + added
     plan = msgspec.structs.replace(
         plan,
-        entry=rules.price(entry),
-        opened=plan.opened + deal.volume,
-        volume=volume,
+        untold=plan.untold - shown,
         realised=plan.realised + deal.net,
         deals=(*plan.deals, deal.ticket),
         joined=plan.joined if key in plan.entry_keys else (*plan.joined, key),
     )
+    if not added:
+        return plan
+    entry = (plan.entry * plan.volume + deal.price * added) / volume
+    plan = msgspec.structs.replace(
+        plan, entry=rules.price(entry), opened=plan.opened + added, volume=volume
+    )
     return msgspec.structs.replace(plan, targets=planned_targets(plan, strategy, rules))
+
+
+def owing(plan: PositionPlan, volume: Decimal, reason: CloseReason) -> PositionPlan:
+    """Return the plan with `volume` more lots to be closed, as far as they are not on their way."""
+    return kept(leaving(plan, volume, reason), volume)
 
 
 def leaving(plan: PositionPlan, volume: Decimal, reason: CloseReason) -> PositionPlan:
     """Return the plan with `volume` more lots on their way out; what closes all says what for."""
     part_of_more = volume < plan.free and plan.closing + plan.owed > 0
+    closing = plan.closing + volume
     return msgspec.structs.replace(
         plan,
-        closing=plan.closing + volume,
+        closing=closing,
+        owed=min(plan.owed, plan.volume - closing),
         exit_reason=plan.exit_reason if part_of_more else reason,
     )
 
@@ -222,27 +255,40 @@ def kept(plan: PositionPlan, volume: Decimal) -> PositionPlan:
 def reconciled(plan: PositionPlan, position: Position, in_flight: Decimal) -> PositionPlan:
     """Return the plan as the broker holds the position, `in_flight` lots of it on their way out.
 
-    What was on its way and is neither there nor closed was lost, so it is owed.
+    Lots that left it untold are taken for some that were on their way. What was on its way and is
+    neither there nor gone from the position was lost, so it is owed. A stop loss that is not there
+    is still due.
     """
-    lost = max(_NOTHING, plan.closing - in_flight)
+    left = max(_NOTHING, plan.volume - position.volume)
+    lost = max(_NOTHING, plan.closing - in_flight - left)
+    closing = max(_NOTHING, max(plan.closing, in_flight) - left)
     plan = msgspec.structs.replace(
         plan,
         volume=position.volume,
-        closing=min(max(plan.closing, in_flight), position.volume),
-        stop=position.stop_loss,
+        closing=min(closing, position.volume),
+        stop=plan.stop if position.stop_loss is None else position.stop_loss,
         take_profit=position.take_profit,
+        untold=plan.untold + position.volume - plan.volume,
     )
-    return kept(plan, lost) if lost else plan
+    return kept(plan, lost)
 
 
 def reduced(plan: PositionPlan, deal: Deal, *, ours: bool) -> PositionPlan:
-    """Return the plan after `deal` closed volume, at most what is open; `ours` was asked for."""
-    volume = max(_NOTHING, plan.volume - deal.volume)
-    closing = max(_NOTHING, plan.closing - deal.volume) if ours else plan.closing
+    """Return the plan after `deal` closed volume, at most what is open; `ours` was asked for.
+
+    What had left the broker's position before its deal was told is not taken off again.
+    """
+    shown = min(max(-plan.untold, _NOTHING), deal.volume)
+    left = deal.volume - shown
+    volume = max(_NOTHING, plan.volume - left)
+    closing = max(_NOTHING, plan.closing - left) if ours else plan.closing
+    closing = min(closing, volume)
     return msgspec.structs.replace(
         plan,
         volume=volume,
-        closing=min(closing, volume),
+        closing=closing,
+        owed=min(plan.owed, volume - closing),
+        untold=plan.untold + shown,
         realised=plan.realised + deal.net,
         deals=(*plan.deals, deal.ticket),
     )

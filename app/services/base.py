@@ -48,6 +48,9 @@ class Service:
     def start(self, now: datetime) -> None:
         """Get ready to handle events from the market's `now` on."""
 
+    def wind_down(self) -> None:
+        """Begin nothing new: the end is near; safe from a signal handler."""
+
     def stop(self) -> None:
         """Let go of what `start` took; must not raise."""
 

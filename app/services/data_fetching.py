@@ -1,18 +1,16 @@
 """From the source to `NewCandleEvent`: each closed candle announced once, in order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from app.bus import EventBus
 from app.domain.broker_time import ServerTime
 from app.domain.errors import SourceError
 from app.domain.market import Candle, Timeframe
 from app.events import CycleStartedEvent, DataFetchedEvent, DataFetchFailedEvent, NewCandleEvent
-from app.ports import DataSource, Journal
+from app.ports import Ask, DataSource, Journal
 from app.services.base import Health, Service
-
-T = TypeVar("T", int, datetime)
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -82,7 +80,6 @@ class DataFetchingService(Service):
         nbr_bars: bars asked for; a wider gap is fetched until it is closed.
         candle_index: 1 takes everything up to the most recent closed candle; with 2 the market is
             seen one candle of the symbol's fastest timeframe later, and so on.
-        retry_attempts: further tries in one cycle when the source does not answer.
         hold_back: market time a candle waits for those that come before it.
         max_failures: failed cycles in a row from which on the service is unhealthy.
 
@@ -101,7 +98,6 @@ class DataFetchingService(Service):
         *,
         nbr_bars: int,
         candle_index: int,
-        retry_attempts: int,
         hold_back: timedelta,
         max_failures: int,
     ) -> None:
@@ -111,7 +107,6 @@ class DataFetchingService(Service):
         self._journal = journal
         self._server_time = server_time
         self._bars = nbr_bars
-        self._retries = retry_attempts
         self._hold_back = hold_back
         self._series = [
             s for symbol, frames in series.items() for s in _series_of(symbol, frames, candle_index)
@@ -144,15 +139,15 @@ class DataFetchingService(Service):
         now = event.time
         candles = self._held
         failed = False
-        for series in self._series:
-            seen = now - series.lag
-            if series.fastest or seen >= series.due:
-                try:
-                    candles.extend(self._fetch(series, seen))
-                    series.failing, series.awaited = False, True
-                except SourceError as error:
-                    series.failing = failed = True
-                    self._fetch_failed(series, error)
+        due = [s for s in self._series if s.fastest or now - s.lag >= s.due]
+        self._source.expect([Ask(s.symbol, s.timeframe, self._bars, now - s.lag) for s in due])
+        for series in due:
+            try:
+                candles.extend(self._fetch(series, now - series.lag))
+                series.failing, series.awaited = False, True
+            except SourceError as error:
+                series.failing = failed = True
+                self._fetch_failed(series, error)
         self._failed_cycles = self._failed_cycles + 1 if failed else 0
         if candles:
             if len(candles) > 1:
@@ -181,9 +176,9 @@ class DataFetchingService(Service):
     def _fetch(self, series: _Series, now: datetime) -> Sequence[Candle]:
         """Return the candles of a series that are new at `now`, oldest first."""
         symbol, timeframe, last = series.symbol, series.timeframe, series.last
-        candles = self._ask(self._source.latest, symbol, timeframe, self._bars, now)
+        candles = self._source.latest(symbol, timeframe, self._bars, now)
         if candles and candles[0].time > last:
-            candles = self._ask(self._source.after, symbol, timeframe, last, now)
+            candles = self._source.after(symbol, timeframe, last, now)
         bars = len(candles)
         newest = candles[-1] if candles else None
         self._fetches += 1
@@ -218,21 +213,6 @@ class DataFetchingService(Service):
         if timeframe.minutes <= HOUR:
             return closed + timeframe.delta
         return self._server_time.candle_close(timeframe, closed)
-
-    def _ask(
-        self,
-        question: Callable[[str, Timeframe, T, datetime], Sequence[Candle]],
-        symbol: str,
-        timeframe: Timeframe,
-        what: T,
-        now: datetime,
-    ) -> Sequence[Candle]:
-        for _ in range(self._retries):
-            try:
-                return question(symbol, timeframe, what, now)
-            except SourceError:
-                continue
-        return question(symbol, timeframe, what, now)
 
     def _fetch_failed(self, series: _Series, error: SourceError) -> None:
         self._failed_fetches += 1

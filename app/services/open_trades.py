@@ -1,12 +1,12 @@
 """What the execution service has at stake: plans of open positions, entries on their way."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from app.domain.broker_time import ServerTime
 from app.domain.orders import Deal, DealEntry, Intent, OrderKind, Position
 from app.domain.signals import Direction
 from app.ports import Broker, Journal
@@ -33,8 +33,9 @@ class SentEntry(msgspec.Struct):
 
     @property
     def waits(self) -> bool:
-        """Whether it can still be withdrawn: a pending order, not one at market."""
-        return self.intent.kind is not OrderKind.MARKET and not self.withdrawn
+        """Whether it can still be withdrawn: a pending order the broker has, not one at market."""
+        pending = self.intent.kind is not OrderKind.MARKET
+        return pending and self.ticket != 0 and not self.withdrawn
 
 
 class OpenTrades:
@@ -93,13 +94,16 @@ class OpenTrades:
         On a netting account an entry may close what stands against it instead of opening.
         """
         named = client_id_in(deal.comment) if deal.entry is DealEntry.IN else ""
-        for name, entry in self.sent.items():
-            if name == named or (entry.ticket and entry.ticket == deal.order):
-                entry.filled += deal.volume
-                if entry.filled >= entry.intent.volume:
-                    del self.sent[name]
-                return entry.intent
-        return self._journal.intent(named) if named else None
+        entry = self.sent.get(named) or self._of_order(deal.order)
+        if entry is None:
+            return self._journal.intent(named) if named else None
+        entry.filled += deal.volume
+        if entry.filled >= entry.intent.volume:
+            del self.sent[entry.intent.client_id]
+        return entry.intent
+
+    def _of_order(self, ticket: int) -> SentEntry | None:
+        return next((it for it in self.sent.values() if ticket and it.ticket == ticket), None)
 
     def exposure(self, broker: Broker, realised: Decimal) -> Exposure:
         """Return what the account has at stake, counting what the broker may not show yet."""
@@ -107,56 +111,40 @@ class OpenTrades:
         orders = [order for order in broker.orders() if not order.position]
         shown = {held.ticket for held in positions} | {order.ticket for order in orders}
         ours = {entry.ticket for entry in self.sent.values()}
-        unseen = sum(entry.ticket not in shown for entry in self.sent.values())
+        unseen = [plan for plan in self.plans.values() if plan.ticket not in shown]
+        on_their_way = sum(entry.ticket not in shown for entry in self.sent.values())
         at_risk = sum((entry.risk for entry in self.sent.values()), _NOTHING)
+        volumes: dict[str, Decimal] = defaultdict(Decimal)
+        for entry in self.sent.values():
+            volumes[entry.intent.symbol] += entry.intent.volume - entry.filled
+        for plan in unseen:
+            volumes[plan.symbol] += plan.volume
+            at_risk += loss_at_stop(
+                plan.direction,
+                plan.entry,
+                plan.stop,
+                plan.volume,
+                broker.money_per_lot(plan.symbol),
+            )
         for held in positions:
+            volumes[held.symbol] += held.volume
             at_risk += position_risk(held, broker.money_per_lot(held.symbol))
         for order in orders:
             if order.ticket not in ours:
+                volumes[order.symbol] += order.volume
                 money_per_lot = broker.money_per_lot(order.symbol)
                 at_risk += loss_at_stop(
                     order.direction, order.price, order.stop_loss, order.volume, money_per_lot
                 )
         return Exposure(
-            taken=len(positions) + len(orders) + unseen,
+            taken=len(positions) + len(orders) + len(unseen) + on_their_way,
             realised=realised,
-            floating=_floating(positions),
+            floating=floating_profit(positions),
             at_risk=at_risk,
+            volumes=volumes,
         )
 
 
-def _floating(positions: Sequence[Position]) -> Decimal:
+def floating_profit(positions: Sequence[Position]) -> Decimal:
+    """Return what open positions have gained by now, swaps included, account currency."""
     return sum((held.profit + held.swap for held in positions), _NOTHING)
-
-
-class DayResult:
-    """The net result of the broker's day so far, account currency: a function of the ledger.
-
-    The day's deals are summed once from the ledger, then as they happen, each counted once.
-    Deposits are no result.
-    """
-
-    def __init__(self, server_time: ServerTime) -> None:
-        self._server_time = server_time
-        self._day: date | None = None
-        self._counted: set[int] = set()
-        self._net = _NOTHING
-
-    def add(self, deal: Deal) -> None:
-        """Count a deal that just happened."""
-        if (
-            deal.symbol
-            and deal.ticket not in self._counted
-            and self._server_time.day(deal.time) == self._day
-        ):
-            self._counted.add(deal.ticket)
-            self._net += deal.net
-
-    def net(self, at: datetime, broker: Broker) -> Decimal:
-        """Return the result of the day `at` lies in."""
-        day = self._server_time.day(at)
-        if day != self._day:
-            self._day, self._counted, self._net = day, set(), _NOTHING
-            for deal in broker.deals(self._server_time.day_start(at)):
-                self.add(deal)
-        return self._net

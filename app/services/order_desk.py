@@ -1,98 +1,185 @@
 """Where orders leave for the broker: entries, exits, moved stops, withdrawals. Each said aloud."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from app.bus import EventBus
-from app.domain.market import Candle
-from app.domain.orders import Action, CloseReason, Intent, OrderResult, OrderState
-from app.events import OrderPlacedEvent, OrderRejectedEvent, StopMovedEvent
+from app.domain.orders import (
+    Action,
+    BlockReason,
+    CloseReason,
+    Intent,
+    IntentRecord,
+    IntentState,
+    OrderResult,
+    OrderState,
+    Refusal,
+)
+from app.events import (
+    OrderInDoubtEvent,
+    OrderPlacedEvent,
+    OrderRejectedEvent,
+    StopMovedEvent,
+)
 from app.ports import Broker, Journal
 from app.risk.limits import ApprovedOrder, approve_exit
 from app.risk.plans import PositionPlan, exit_intent, kept, leaving
+from app.services.brakes import Brakes
 from app.services.open_trades import OpenTrades, SentEntry
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class OrderDesk:
     """Sends what was decided, once; the journal admits each intent before it leaves.
 
-    An order whose fate is unknown counts as placed and is never sent again. An exit that was
-    refused is owed: asked for again on every candle until it is taken. `account` is the login that
-    client ids are made for.
+    An order whose fate is unknown counts as placed and is never sent again; only one whose price
+    moved, and that certainly was not executed, gets a second attempt. An exit that was refused is
+    owed: asked for again on every candle until it is taken. `account` is the login that client ids
+    are made for, `max_slippage` points that a second attempt may be worse than the decision.
     """
 
     def __init__(
         self, bus: EventBus, log: FilteringBoundLogger, broker: Broker, journal: Journal,
-        trades: OpenTrades, *, account: int,
+        trades: OpenTrades, *, brakes: Brakes, account: int, max_slippage: int,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._log = log
         self._broker = broker
         self._journal = journal
         self._trades = trades
+        self._brakes = brakes
         self._account = account
+        self._max_slippage = max_slippage
+        self.at = _BEGINNING
+        """The market's now."""
         self.placed = 0
         self.rejected = 0
+        self.asked = False
+        """Whether the broker was asked for anything since this was last set back."""
+        self.ending = False
+        """Set once the daemon is to stop: an entry gets no second attempt."""
 
-    def submit(self, order: ApprovedOrder) -> OrderResult | None:
-        """Send an order; ``None`` when its intent was sent before."""
+    def submit(self, order: ApprovedOrder) -> OrderResult | Refusal:
+        """Send an order, unless its intent was sent before or a block stands."""
         intent = order.intent
-        if not self._journal.admit(intent):
-            return None
+        refusal = self._journal.admit(intent, self.at)
+        if refusal is not None:
+            return refusal
+        self.asked = True
         result = self._broker.submit(order)
+        if result.moved:
+            result = self._second_attempt(order, result)
+        return self._settle(intent, result)
+
+    def _second_attempt(self, order: ApprovedOrder, result: OrderResult) -> OrderResult:
+        """Try once more at the new price, while the decision still holds there."""
+        intent = order.intent
+        quote = self._broker.quote(intent.symbol)
+        if quote is None or self._broker.doubt(intent.symbol, self.at) is not None:
+            return result
+        if intent.action is Action.ENTRY and self.ending:
+            return result
+        if intent.action is Action.ENTRY and intent.expected_price is not None:
+            age = quote.time - intent.candle_time - intent.timeframe.delta
+            long = intent.direction.sign > 0
+            rules = self._broker.rules(intent.symbol)
+            price = rules.price(quote.ask if long else quote.bid)
+            worse = intent.direction.sign * (price - intent.expected_price) / rules.point
+            if age >= intent.timeframe.delta or worse > self._max_slippage:
+                return msgspec.structs.replace(
+                    result, reason=f"{result.reason}: {intent.expected_price} became {price}"
+                )
+        self._journal.attempt(intent.client_id, self.at)
+        return self._broker.submit(order)
+
+    def _settle(self, intent: Intent, result: OrderResult) -> OrderResult:
+        """Note and say what became of a submission."""
+        other = self._journal.by_ticket(result.ticket) if result.ticket else None
+        if other is not None and other.intent.client_id != intent.client_id:
+            result = self._swapped(result, other)
         if result.state is OrderState.REJECTED:
             self.rejected += 1
-            self._warn(intent, f"Order rejected: {_said(intent)}, {result.reason}")
+            self._note(intent, IntentState.REJECTED, result)
+            self._warn(intent, f"Order rejected: {said(intent)}, {result.reason}")
             self._bus.publish(OrderRejectedEvent(intent=intent, reason=result.reason))
+            self._brakes.refused(intent, result, self.at)
         elif result.state is OrderState.UNKNOWN:
-            self._warn(intent, f"Order of unknown fate: {_said(intent)}, {result.reason}")
+            self._note(intent, IntentState.UNKNOWN, result)
+            self._warn(intent, f"Order in doubt: {said(intent)}, {result.reason}")
+            self._bus.publish(OrderInDoubtEvent(intent=intent, reason=result.reason))
+        elif result.ticket or result.state is OrderState.PLACED:
+            self.accepted(intent, result.ticket)
         else:
-            self.placed += 1
-            self._log.info(
-                "Order placed: %s",
-                _said(intent),
-                symbol=intent.symbol,
-                strategy=intent.strategy,
-                client_id=intent.client_id,
-            )
-            self._bus.publish(OrderPlacedEvent(intent=intent, ticket=result.ticket))
+            self._note(intent, IntentState.CANCELLED, result)
         return result
 
+    def accepted(self, intent: Intent, ticket: int) -> None:
+        """Take in that the broker has the order, be it told by its answer or found there."""
+        self.placed += 1
+        self._journal.settle(intent.client_id, IntentState.PLACED, self.at, ticket=ticket)
+        self._brakes.taken(intent)
+        self._log.info(
+            "Order placed: %s",
+            said(intent),
+            symbol=intent.symbol,
+            strategy=intent.strategy,
+            client_id=intent.client_id,
+        )
+        self._bus.publish(OrderPlacedEvent(intent=intent, ticket=ticket))
+
+    def _note(self, intent: Intent, state: IntentState, result: OrderResult) -> None:
+        self._journal.settle(intent.client_id, state, self.at, detail=result.reason)
+
+    def _swapped(self, result: OrderResult, other: IntentRecord) -> OrderResult:
+        """Doubt both orders whose answers name the same ticket."""
+        name = other.intent.client_id
+        self._journal.settle(name, IntentState.UNKNOWN, self.at, detail="its ticket came twice")
+        reason = f"the answer names order {result.ticket}, which is {name}"
+        self._brakes.stop(BlockReason.UNKNOWN_ORDER, reason, self.at)
+        return OrderResult(OrderState.UNKNOWN, reason=reason)
+
     def close(
-        self, plan: PositionPlan, candle: Candle, volume: Decimal, reason: CloseReason, leg: int = 0
-    ) -> None:
-        """Close `volume` lots of a position, or owe them.
+        self, plan: PositionPlan, at: datetime, volume: Decimal, reason: CloseReason, leg: int = 0
+    ) -> bool:
+        """Close `volume` lots of a position, or owe them; `at` is what the decision hangs on.
 
         They count as on their way before they are sent, so that a crash in between loses no exit:
         what the broker does not know of at the next start is owed. One that was admitted before is
-        owed if it is all of the position; a part is not closed twice.
+        owed if it is all of the position; a part is not closed twice, which is ``False``.
         """
         if min(volume, plan.free) <= 0:
-            return
+            return True
         intent = exit_intent(
-            plan, self._account, volume=volume, reason=reason, candle_time=candle.time, leg=leg
+            plan, self._account, volume=volume, reason=reason, candle_time=at, leg=leg
         )
         sent = leaving(plan, intent.volume, reason)
         self._trades.keep(sent)
         result = self.submit(approve_exit(intent))
-        if result is None and volume < plan.free:
+        if isinstance(result, Refusal) and volume < plan.free:
             self._trades.keep(plan)
-        elif result is None or result.state is OrderState.REJECTED:
+            return False
+        if isinstance(result, Refusal) or result.state is OrderState.REJECTED:
             self.owe(sent, intent)
+        return True
 
     def owe(self, plan: PositionPlan, exit_: Intent) -> None:
         """Remember an exit that failed, to be asked for again."""
         self._trades.keep(kept(plan, exit_.volume))
 
-    def close_owed(self, plan: PositionPlan, candle: Candle) -> None:
-        """Ask again for what is owed of a position."""
+    def close_owed(self, plan: PositionPlan, at: datetime) -> None:
+        """Ask again for what is owed of a position, on every candle once."""
         owed, reason = plan.owed, plan.exit_reason or CloseReason.SIGNAL
-        self.close(msgspec.structs.replace(plan, owed=Decimal(0)), candle, owed, reason)
+        if not self.close(msgspec.structs.replace(plan, owed=Decimal(0)), at, owed, reason):
+            self._trades.keep(plan)
 
     def move_stop(self, plan: PositionPlan, stop: Decimal) -> None:
         """Move the stop loss of a position; one that was refused is wanted again later."""
+        self.asked = True
+        self._journal.still_ours()
         result = self._broker.modify(plan.ticket, stop_loss=stop, take_profit=plan.take_profit)
         moved = f"{plan.symbol} {plan.direction} stop from {plan.stop} to {stop} ({plan.strategy})"
         if result.state in {OrderState.REJECTED, OrderState.UNKNOWN}:
@@ -111,26 +198,31 @@ class OrderDesk:
         )
 
     def withdraw(self, entry: SentEntry, why: str) -> None:
-        """Cancel a pending entry; the broker reports it gone in time."""
-        intent = entry.intent
-        result = self._broker.cancel(entry.ticket)
-        if result.state is OrderState.REJECTED:
-            self._warn(intent, f"Order not withdrawn: {_said(intent)}, {result.reason}")
-            return
-        entry.withdrawn = True
+        """Cancel an entry that waits."""
+        entry.withdrawn = self.cancel(entry.intent, entry.ticket, why)
+
+    def cancel(self, intent: Intent, ticket: int, why: str) -> bool:
+        """Cancel an order; say whether it was. The broker shows in time that it is gone."""
+        self.asked = True
+        self._journal.still_ours()
+        result = self._broker.cancel(ticket)
+        if result.state in {OrderState.REJECTED, OrderState.UNKNOWN}:
+            self._warn(intent, f"Order not withdrawn: {said(intent)}, {result.reason}")
+            return False
         self._log.info(
             "Order withdrawn: %s, %s",
-            _said(intent),
+            said(intent),
             why,
             symbol=intent.symbol,
             strategy=intent.strategy,
         )
+        return True
 
     def _warn(self, intent: Intent, what: str) -> None:
         self._log.warning(what, symbol=intent.symbol, strategy=intent.strategy)
 
 
-def _said(intent: Intent) -> str:
+def said(intent: Intent) -> str:
     """Say an order as a trader would."""
     what = f"{intent.symbol} {intent.direction} {intent.volume}"
     if intent.action is Action.EXIT:

@@ -12,12 +12,16 @@ import pandas as pd
 import pytest
 
 from app.adapters.history_files import FileFeed
+from app.adapters.mt5.client import BridgeClient
+from app.adapters.mt5.server_clock import ServerClock
+from app.adapters.mt5.source import BridgeSource
 from app.adapters.replay import BarFeed, ReplaySource
 from app.adapters.simulated_market import SimulatedMarket
 from app.domain.broker_time import ServerTime
 from app.domain.errors import SourceError
 from app.domain.market import Candle, Timeframe
 from app.ports import DataSource
+from tests.bridge import Bridge, start_bridge
 
 SYMBOL = "EURUSD"
 M1, M5, M15, H1 = TIMEFRAMES = tuple(Timeframe(name) for name in ("M1", "M5", "M15", "H1"))
@@ -71,7 +75,38 @@ def parquet(folder: Path) -> DataSource:
     return replay("Parquet file", FileFeed(SYMBOL, path, ServerTime("UTC")))
 
 
-MAKERS: tuple[Callable[[Path], DataSource], ...] = (simulated, csv, metatrader_export, parquet)
+class Bridged(BridgeSource):
+    """A source over a bridge that ends with it."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        server = ServerTime("NY+7")
+        self.client = BridgeClient(
+            bridge.url, timeout=10, retry_attempts=0, clock=ServerClock(server)
+        )
+        super().__init__(self.client, [SYMBOL], server, lambda: END)
+        self._bridge = bridge
+
+    def end(self) -> None:
+        self.client.close()
+        self._bridge.stop()
+
+
+def bridge(folder: Path) -> DataSource:
+    path = folder / "bars.csv"
+    market().to_csv(path, index=False)
+    end = f"{END - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    started = start_bridge("--faults", "--symbols", SYMBOL, "--file", path)
+    started.step(to=end)
+    return Bridged(started)
+
+
+MAKERS: tuple[Callable[[Path], DataSource], ...] = (
+    simulated,
+    csv,
+    metatrader_export,
+    parquet,
+    bridge,
+)
 
 
 @pytest.fixture(params=MAKERS, ids=lambda maker: maker.__name__)
@@ -80,6 +115,8 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DataSourc
     made.open()
     yield made
     made.close()
+    if isinstance(made, Bridged):
+        made.end()
 
 
 @pytest.fixture(scope="module")
@@ -186,12 +223,13 @@ def test_nothing_closes_over_the_weekend(source: DataSource) -> None:
 
 def test_step_by_step_gives_the_same_as_at_once(source: DataSource) -> None:
     """Proves I19 at the source: each candle once, in increasing time."""
+    step = 1800 if isinstance(source, Bridged) else 150
     for timeframe in (M1, M5):
         seen: list[Candle] = []
         now = FRIDAYS_END - timedelta(hours=6)
         since = source.latest(SYMBOL, timeframe, 1, now)[-1].time
         while now < SUNDAYS_START + timedelta(hours=6):
-            now += timedelta(seconds=150 if now.weekday() != 5 else 14_400)
+            now += timedelta(seconds=step if now.weekday() != 5 else 14_400)
             seen.extend(c for c in source.latest(SYMBOL, timeframe, 60, now) if c not in seen[-60:])
         assert seen[-1].close_time == now
         steps = [c for c in seen if c.time > since]
@@ -221,7 +259,7 @@ def test_what_it_does_not_have_is_an_error_and_no_empty_answer(source: DataSourc
     with pytest.raises(SourceError, match="NOSUCH"):
         source.latest("NOSUCH", M1, 3, START)
     with pytest.raises(SourceError, match="NOSUCH"):
-        source.after("NOSUCH", M1, START, START)
+        source.after("NOSUCH", M1, START - M1.delta, START)
 
 
 def test_it_can_be_closed_twice_and_opened_again(source: DataSource) -> None:

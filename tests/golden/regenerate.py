@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app import log_setup, settings, wiring  # noqa: E402 - the project must be found first
+from app import assembly, log_setup, settings  # noqa: E402 - the project must be found first
 from app.adapters.decision_file import decision_file  # noqa: E402
 from app.events import (  # noqa: E402
     CycleStartedEvent,
@@ -53,7 +53,7 @@ def trace() -> Iterator[str]:
     with TemporaryDirectory() as work, chdir(work):
         log_setup.configure(level="ERROR")
         loaded = settings.load(environ=ENVIRONMENT, dotenv=None).settings
-        parts = wiring.connect(loaded)
+        parts = assembly.connect(loaded)
         orchestrator = TradingOrchestrator(loaded, parts, session=UUID(int=7))
         orchestrator.event_bus.subscribe(Event, events.append)
         with decision_file(Path("decisions.jsonl"), orchestrator.event_bus):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app import log_setup, main_orchestrated, settings, wiring
+from app import assembly, log_setup, main_orchestrated, settings
 from app.adapters.simulated_market import SimulatedMarket
 from app.events import Event
 from app.main_orchestrated import CAUSES
 from app.orchestrator import TradingOrchestrator
+from tests.live import ALWAYS_LONG, Live, Relay
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT")
@@ -224,7 +225,7 @@ class Run:
     def __init__(self, environ, parts):
         environ = {"MARKET_DATA_SPEED": "0", **environ}
         self.settings = settings.load(environ=environ, dotenv=None).settings
-        self.parts = dataclasses.replace(wiring.connect(self.settings), **parts)
+        self.parts = dataclasses.replace(assembly.connect(self.settings), **parts)
         self.orchestrator = TradingOrchestrator(self.settings, self.parts)
         self.bus = self.orchestrator.event_bus
         self.events: list[Event] = []
@@ -264,3 +265,49 @@ def connect(folder):
         return Run(environ or {}, parts)
 
     return make
+
+
+@pytest.fixture
+def eurusd(bridge):
+    """Start a bridge of EURUSD alone, whose clock stands at eight o'clock on a Monday."""
+    return lambda *options: bridge(
+        "--symbols", "EURUSD", "--start", "2025-01-06T08:00Z", "--faults", *options
+    )
+
+
+@pytest.fixture
+def live(configuration, connect):
+    """Start daemons at a bridge, or at what stands before it; their strategy always buys."""
+    made = []
+
+    def start(broker, address=None, **names):
+        configuration({"always_long": ALWAYS_LONG})
+        usual = {
+            "TRADE_MODE": "live",
+            "API_BASE_URL": address or broker.url,
+            "TRADING_TIMEFRAMES": "1",
+            "SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "0",
+            "SERVICES_STRATEGY_EVALUATION_MIN_ROWS_REQUIRED": "1",
+        }
+        one = Live(connect({**usual, **names}), broker)
+        made.append(one)
+        one.run.started()
+        return one
+
+    yield start
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def relay():
+    """Put a relay before a bridge."""
+    made = []
+
+    def before(broker):
+        made.append(Relay(broker))
+        return made[-1]
+
+    yield before
+    for one in made:
+        one.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app import settings, wiring
+from app import assembly, settings
 from app.domain.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -180,4 +180,4 @@ def test_a_file_of_no_traded_symbol_is_not_ignored(folder):
         "MARKET_DATA_PATH": "EURUSD_M1.csv,GBPUSD_M1.csv",
     }
     with pytest.raises(ConfigurationError, match=r"GBPUSD_M1\.csv is of no traded symbol: EURUSD"):
-        wiring.connect(settings.load(environ=environ, dotenv=None).settings)
+        assembly.connect(settings.load(environ=environ, dotenv=None).settings)

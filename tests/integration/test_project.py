@@ -17,23 +17,68 @@ DISTRIBUTION = {
     "talib": "ta-lib",
     "yaml": "pyyaml",
 }
-BROUGHT_ALONG = {"annotated_types", "pydantic_core", "typing_extensions"}
-"""By pydantic, which cannot be without them."""
+BROUGHT_ALONG = {
+    "annotated_types": "pydantic",
+    "httpcore": "httpx",
+    "pydantic_core": "pydantic",
+    "starlette": "fastapi",
+    "typing_extensions": "pydantic",
+}
+"""Module -> the distribution that cannot be without it."""
+EXTRAS = {"app/bridge": "bridge", "app/adapters/journal": "postgresql"}
+"""Folder -> the extra whose distributions it may import, besides what is always installed."""
+MARKETS = ("history_files", "replay", "simulated_market")
+"""The adapters whose candles the bridge trades on too."""
+
+
+def imports(path):
+    """Return the absolute names of what a file imports: modules, or names in them."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def distribution(module):
+    name = module.partition(".")[0]
+    return BROUGHT_ALONG.get(name) or DISTRIBUTION.get(name, name).lower()
 
 
 def test_what_the_code_imports_is_declared():
-    """M1: after `pip install` nothing is missing."""
+    """M1: after `pip install` nothing is missing, and extras are asked for only where they belong.
+
+    Red when EXTRAS is empty: the bridge imports what only its extra brings.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {Requirement(line).name.lower() for line in project["dependencies"]}
-    imported = set()
+    extras = project["optional-dependencies"]
+    always = {Requirement(line).name.lower() for line in project["dependencies"]}
+    undeclared = []
     for path in (ROOT / "app").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add((node.module or "").partition(".")[0])
-    foreign = imported - sys.stdlib_module_names - {"app"} - BROUGHT_ALONG
-    assert {DISTRIBUTION.get(name, name).lower() for name in foreign} <= declared
+        place = path.relative_to(ROOT).as_posix()
+        extra = next((extras[it] for folder, it in EXTRAS.items() if place.startswith(folder)), [])
+        declared = always | {Requirement(line).name.lower() for line in extra}
+        undeclared += [
+            (place, module)
+            for module in imports(path)
+            if module.partition(".")[0] not in sys.stdlib_module_names | {"app"}
+            and distribution(module) not in declared
+        ]
+    assert undeclared == []
+
+
+def test_the_bridge_and_the_daemon_do_not_need_each_other():
+    """M1: the daemon runs without the extra, and the referee of its orders is independent of it.
+
+    Red with any import of `app.bridge` elsewhere, or of a broker, service or limit in it.
+    """
+    shared = ("app.bridge.", "app.domain.", *(f"app.adapters.{name}." for name in MARKETS))
+    for path in (ROOT / "app").rglob("*.py"):
+        ours = [f"{it}." for it in imports(path) if it.startswith("app.")]
+        if ROOT / "app" / "bridge" in path.parents:
+            assert [it for it in ours if not it.startswith(shared)] == [], path
+        else:
+            assert [it for it in ours if it.startswith("app.bridge.")] == [], path
 
 
 def test_the_coverage_that_is_demanded():

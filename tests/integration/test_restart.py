@@ -6,7 +6,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from app import main_orchestrated, settings, wiring
+from app import assembly, main_orchestrated, settings, wiring
 from app.adapters.decision_file import decision_file
 from app.adapters.paper.broker import PaperBroker
 from app.adapters.paper.terms import PaperTerms
@@ -66,6 +66,9 @@ class FailingSource:
     def close(self):
         self._source.close()
 
+    def expect(self, asks):
+        pass
+
     def latest(self, symbol, timeframe, count, now):
         self._answer(now)
         return self._source.latest(symbol, timeframe, count, now)
@@ -86,7 +89,7 @@ def failing_market(connect):
     def make(fails, minutes=60, **names):
         names = {"TRADING_TIMEFRAMES": "1", "MARKET_DATA_UNTIL": _until(minutes), **names}
         source = FailingSource(
-            wiring.connect(settings.load(environ=names, dotenv=None).settings).source
+            assembly.connect(settings.load(environ=names, dotenv=None).settings).source
         )
         run = connect(names, source=source)
         begin = run.parts.clock.now()
@@ -322,18 +325,18 @@ class TestGivingUp:
         """P13, P22: code 70, one line why, and the summary all the same."""
         monkeypatch.setenv("MARKET_DATA_SPEED", "0")
         monkeypatch.setenv("ORCHESTRATOR_RESTART_BUDGET", "1")
-        connected = wiring.connect
+        connected = assembly.connect
 
         def connect(*arguments, **options):
             parts = connected(*arguments, **options)
-            return wiring.Parts(
+            return assembly.Parts(
                 **{
                     **{name: getattr(parts, name) for name in parts.__slots__},
                     "broker": FailingBroker(failing=range(3, 10_000)),
                 }
             )
 
-        monkeypatch.setattr(wiring, "connect", connect)
+        monkeypatch.setattr(assembly, "connect", connect)
         assert main_orchestrated.main([]) == 70
         said = capsys.readouterr()
         (line,) = said.err.splitlines()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.memory_journal import MemoryJournal
+from app.adapters.journal.memory import MemoryJournal
 from app.bus import EventBus
 from app.domain.broker_time import ServerTime
 from app.domain.errors import SourceError
@@ -20,6 +20,7 @@ from app.events import (
     Event,
     NewCandleEvent,
 )
+from app.ports import Ask
 from app.services.data_fetching import DataFetchingService
 
 M1, M5, M15, H4, D1 = (Timeframe(name) for name in ("M1", "M5", "M15", "H4", "D1"))
@@ -63,6 +64,9 @@ class Market:
                     for prices in [(1.0, 1.2, 0.9, 1.1)]
                 ]
 
+    def expect(self, asks: Sequence[Ask]) -> None:
+        self.expected = asks
+
     def latest(
         self, symbol: str, timeframe: Timeframe, count: int, now: datetime
     ) -> Sequence[Candle]:
@@ -99,7 +103,6 @@ class Desk:
         server_time: ServerTime = UTC_SERVER,
         nbr_bars: int = 3,
         candle_index: int = 1,
-        retry_attempts: int = 0,
         hold_back: timedelta = timedelta(seconds=10),
         max_failures: int = 3,
     ) -> None:
@@ -118,7 +121,6 @@ class Desk:
             server_time,
             nbr_bars=nbr_bars,
             candle_index=candle_index,
-            retry_attempts=retry_attempts,
             hold_back=hold_back,
             max_failures=max_failures,
         )
@@ -361,18 +363,6 @@ def test_a_slow_candle_is_not_late_when_fast_ones_are() -> None:
 
 
 # Failures
-
-
-@pytest.mark.parametrize(
-    ("attempts", "failures", "works"), [(0, 1, False), (2, 2, True), (2, 3, False)]
-)
-def test_a_failed_question_is_repeated_so_often(attempts: int, failures: int, works: bool) -> None:
-    """C3."""
-    market = Market(traded(3))
-    market.failures_left = failures
-    desk = Desk(market, retry_attempts=attempts)
-    assert desk.cycle(at(1)) == (["M1 10:01"] if works else [])
-    assert len(market.asked) == min(failures, attempts + 1) + works
 
 
 def test_a_failure_is_logged_and_published(caplog: pytest.LogCaptureFixture) -> None:

@@ -52,6 +52,7 @@ KEYS = [
     ("orchestrator.enable_auto_restart", True, "false", False, "false", "x", "true or false"),
     ("orchestrator.health_check_interval", 60.0, "5", 5.0, "5", "inf", "a finite number"),
     ("orchestrator.status_log_interval", 10, "1", 1, "1", "1.5", "a whole number"),
+    ("orchestrator.cycle_budget", 60.0, "5", 5.0, "5", "0.5", "at least 1"),
     ("orchestrator.restart_backoff", 1.0, "0", 0.0, "0", "-1", "at least 0"),
     ("orchestrator.restart_budget", 5, "0", 0, "0", "x", "a whole number"),
     ("orchestrator.restart_window", 1800.0, "60", 60.0, "60", "nan", "a finite number"),
@@ -72,6 +73,12 @@ KEYS = [
     ("risk.daily_loss_limit", 1000, "500", 500, "500.0", "0", "more than 0 or 'disabled'"),
     ("risk.max_positions", 10, "2", 2, "2", "0", "at least 1"),
     ("risk.max_position_size", 1, "0.5", Decimal("0.5"), "0.5", "NaN", "a finite number"),
+    ("risk.max_drawdown", "disabled", "2000", 2000, "2000", "-1", "more than 0 or 'disabled'"),
+    ("risk.max_symbol_volume", None, "2.5", Decimal("2.5"), "2.5", "0", "more than 0"),
+    ("risk.max_total_volume", None, "5", 5, "5", "inf", "a finite number"),
+    ("risk.flatten_on_breach", False, "true", True, "true", "x", "true or false"),
+    ("risk.cooldown", 0.0, "30", 30.0, "30", "-1", "at least 0"),
+    ("risk.switch_file", Path("data/trading.switch"), "off", Path("off"), "off", None, ""),
     ("splitting.position_split", 1, "3", 3, "3", "0", "at least 1"),
     ("splitting.scaling_type", "equal", "pyramid_up", "pyramid_up", "PYRAMID_UP", "x", "'equal'"),
     ("splitting.entry_spacing", 0.1, "0", 0.0, "0", "-1", "at least 0"),
@@ -83,14 +90,20 @@ KEYS = [
     ("restrictions.account_type", "swing", "daily", "daily", "Daily", "hedge", "'daily' or 'swing'"),
     ("api.base_url", None, "http://h:1/", "http://h:1", "http://h:1/", "ftp://me:secret@h", "http://"),
     ("api.timeout", 10.0, "3", 3.0, "3", "0", "more than 0"),
+    ("api.concurrency", 8, "1", 1, "1", "0", "at least 1"),
     ("market_data.source", "auto", "simulated", "simulated", "SIMULATED", "fil", "mean 'file'?"),
     ("market_data.path", (), "[a.csv]", (Path("a.csv"),), "a.csv", "a.csv,a.csv", "each entry once"),
     ("market_data.speed", None, "0", 0.0, "0", "-1", "at least 0"),
     ("market_data.seed", 11, "1", 1, "1", "-1", "at least 0"),
     ("market_data.start", None, "2025-01-05T23:00:00+01:00", SUNDAY, "2025-01-05T22:00Z", "x", "a date"),
     ("market_data.until", None, "2025-01-05T22:00Z", SUNDAY, "2025-01-05T22:00Z", "2025-01-05T22:00", "off"),
-    ("broker.server_timezone", "UTC", "NY+7", "NY+7", "Europe/Athens", "Europe/Athen", "Europe/Athens'?"),
+    ("broker.server_timezone", None, "NY+7", "NY+7", "Europe/Athens", "Europe/Athen", "Europe/Athens'?"),
     ("broker.live_account", None, "12", 12, "12", "x", "a whole number"),
+    ("broker.hedging", True, "false", False, "false", "x", "true or false"),
+    ("broker.max_slippage", 20, "0", 0, "0", "-1", "at least 0"),
+    ("broker.max_quote_age", 60.0, "5", 5.0, "5", "0", "more than 0"),
+    ("broker.lost_after", 300.0, "10", 10.0, "10", "9", "at least 10"),
+    ("broker.order_time_to_live", 60.0, "1", 1.0, "1", "0", "at least 1"),
     ("broker.paper.balance", 10000, "1.5", Decimal("1.5"), "1.5", "0", "more than 0"),
     ("broker.paper.currency", "USD", "eur", "EUR", "eur", "$", "a currency code"),
     ("broker.paper.leverage", 100, "30", 30, "30", "0", "at least 1"),
@@ -103,6 +116,9 @@ KEYS = [
         "broker.paper.conversion_rates",
         {}, "{GBP: 1.27}", {"GBP": Decimal("1.27")}, "GBP=1.27", "GBP=-1", "more than 0",
     ),
+    ("journal.url", None, *["postgresql://u@h/d"] * 3, "mysql://me:secret@h/d", "postgresql://"),
+    ("journal.folder", Path("data"), "other", Path("other"), "other", None, ""),
+    ("journal.keep_days", 400, "31", 31, "31", "30", "at least 31"),
     ("regime.enabled", True, "false", False, "false", "x", "true or false"),
     ("regime.warmup_bars", 500, "1", 1, "1", "0", "at least 1"),
     ("regime.persist_bars", 2, "1", 1, "1", "0", "at least 1"),
@@ -219,7 +235,10 @@ def test_a_number_in_the_file_is_no_text(quoted, write):
     assert "got '5', expected a " in refusal()
 
 
-@pytest.mark.parametrize("key", ["risk.daily_loss_limit", "risk.max_position_size"])
+AMOUNTS = ["daily_loss_limit", "max_position_size", "max_drawdown", "max_symbol_volume"]
+
+
+@pytest.mark.parametrize("key", [f"risk.{name}" for name in AMOUNTS])
 def test_true_is_no_amount(key, write):
     write(nested(key, "true"))
     assert "got true, expected a number" in refusal()
@@ -227,9 +246,13 @@ def test_true_is_no_amount(key, write):
 
 @pytest.mark.parametrize("bad", ["-1", "nan", "inf", "off", "1e400000000000000000000"])
 def test_a_loss_limit_that_limits_nothing_must_say_disabled(bad):
-    assert refusal({"DAILY_LOSS_LIMIT": bad}).endswith("or 'disabled'")
+    """I13."""
+    for name in ("DAILY_LOSS_LIMIT", "RISK_MAX_DRAWDOWN"):
+        assert refusal({name: bad}).endswith("or 'disabled'")
     assert load(environ={"DAILY_LOSS_LIMIT": "Disabled"}).settings.risk.loss_limit is None
     assert load(environ={}).settings.risk.loss_limit == 1000
+    assert load(environ={"RISK_MAX_DRAWDOWN": "2000"}).settings.risk.drawdown_limit == 2000
+    assert load(environ={}).settings.risk.drawdown_limit is None
 
 
 def test_a_misspelt_key_is_refused_with_file_line_and_the_nearest_name(write):
@@ -399,6 +422,10 @@ def test_one_symbol_or_several_whichever_stands_higher(one, several, write):
             "trading.mode is live and market_data.source is simulated",
         ),
         (
+            {"TRADE_MODE": "live", "API_BASE_URL": "http://h", "MARKET_DATA_PATH": "a.csv"},
+            "trading.mode is live and market_data.path is set",
+        ),
+        (
             {"SERVICES_STRATEGY_EVALUATION_MIN_ROWS_REQUIRED": "7"},
             "services.strategy_evaluation.min_rows_required is 7, expected at most "
             "services.indicator_calculation.recent_rows_limit, which is 6",
@@ -420,6 +447,52 @@ def test_live_is_what_was_asked_for_and_can_be_pinned():
     settings = load(environ=environ).settings
     assert settings.trading.mode is Mode.LIVE
     assert (settings.api.base_url, settings.broker.live_account) == ("https://h/mt5", 42)
+    assert settings.uses_bridge
+
+
+@pytest.mark.parametrize("spelt", ["live", "Live", '" LIVE "'])
+def test_a_file_does_not_turn_on_live_trading(spelt, write):
+    """X1, X2, V4: a file is copied and forgotten. Red when `load` does not ask where it stands."""
+    where = {"API_BASE_URL": "http://h"}
+    write(f"risk:\n  max_positions: 2\ntrading:\n  mode: {spelt}\n")
+    assert refusal(where) == (
+        "config/services.yaml:4 trading.mode: a file does not turn on live trading: "
+        "expected TRADE_MODE=live in the environment"
+    )
+    Path("config/services.yaml").rename("mine.yaml")
+    assert refusal(where, Path("mine.yaml")).startswith("mine.yaml:4 trading.mode: a file does not")
+    assert refusal({**where, "TRADE_MODE": " "}, Path("mine.yaml")), "empty means unset"
+    for name in ("TRADE_MODE", "TRADING_MODE"):
+        asked = load(Path("mine.yaml"), {**where, name: "live"}).settings
+        assert asked.trading.mode is Mode.LIVE
+        asked = load(Path("mine.yaml"), {**where, name: "paper"}).settings
+        assert asked.trading.mode is Mode.PAPER, "the environment beats the file"
+
+
+def test_live_may_be_asked_for_in_dotenv(write):
+    """V4: it is part of the environment."""
+    write("trading:\n  mode: paper\n", "TRADE_MODE=live\nAPI_BASE_URL=http://h\n")
+    assert load(environ={}).settings.trading.mode is Mode.LIVE
+    assert load(environ={"TRADE_MODE": "monitor"}).settings.trading.mode is Mode.MONITOR
+
+
+@pytest.mark.parametrize(
+    ("environ", "uses"),
+    [
+        ({}, False),
+        ({"API_BASE_URL": "http://h"}, True),
+        ({"API_BASE_URL": "http://h", "MARKET_DATA_SOURCE": "bridge"}, True),
+        ({"API_BASE_URL": "http://h", "MARKET_DATA_SOURCE": "simulated"}, False),
+        ({"API_BASE_URL": "http://h", "MARKET_DATA_PATH": "a.csv"}, False),
+        (
+            {"API_BASE_URL": "http://h", "MARKET_DATA_PATH": "a.csv", "MARKET_DATA_SOURCE": "file"},
+            False,
+        ),
+    ],
+)
+def test_an_address_alone_makes_the_market_that_of_the_bridge(environ, uses):
+    """V3, V14: unless another market is named."""
+    assert load(environ=environ).settings.uses_bridge is uses
 
 
 @pytest.mark.parametrize(
@@ -430,11 +503,22 @@ def test_an_address_must_be_one(bad):
     assert "expected an address such as http://127.0.0.1:8000" in refusal({"API_BASE_URL": bad})
 
 
-@pytest.mark.parametrize("bad", ["http://me:pa/ss@h:x", "me:pass@h", "ftp://me:p@ss@h"])
-def test_a_refused_address_does_not_tell_its_credentials(bad):
-    message = refusal({"API_BASE_URL": bad})
+@pytest.mark.parametrize("name", ["API_BASE_URL", "JOURNAL_URL"])
+@pytest.mark.parametrize("bad", ["xx://me:pa/ss@h:x", "me:pass@h", "ftp://me:p@ss@h"])
+def test_a_refused_address_does_not_tell_its_credentials(name, bad):
+    """I27."""
+    message = refusal({name: bad})
     assert "***@h" in message
     assert "ss" not in message.replace("expected an address", "")
+
+
+@pytest.mark.parametrize(
+    "good", ["postgresql://h/d", "postgresql+psycopg://u@h/d", "sqlite:///a.db"]
+)
+def test_a_journal_is_in_postgresql_or_a_file(good):
+    assert load(environ={"JOURNAL_URL": good}).settings.journal.url == good
+    for bad in ("journal.db", "postgresql", "postgresql://", "http://h/d"):
+        assert "such as postgresql://user@host/database" in refusal({"JOURNAL_URL": bad})
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
@@ -556,9 +640,13 @@ def test_logging_starts_with_defaults_where_the_environment_is_wrong():
 
 
 def test_the_effective_configuration_is_shown_with_origins_and_without_secrets(write):
-    """V13, M17, M18."""
+    """V13, M17, M18, I27."""
     write("risk:\n  max_positions: 2\n", "SYMBOLS=A,B\n")
-    environ = {"API_BASE_URL": "http://me:hunter2@h:1/", "LOGGING_LEVELS": "a=DEBUG"}
+    environ = {
+        "API_BASE_URL": "http://me:hunter2@h:1/",
+        "JOURNAL_URL": "postgresql://me:hunter2@h/d?password=hunter2&connect_timeout=3",
+        "LOGGING_LEVELS": "a=DEBUG",
+    }
     loaded = load(environ=environ)
     shown = loaded.show().splitlines()
     assert len(shown) == len(loaded.origins) == len(KEYS)
@@ -567,6 +655,9 @@ def test_the_effective_configuration_is_shown_with_origins_and_without_secrets(w
     assert lines["risk.max_positions"] == ("risk.max_positions = 2 # file config/services.yaml:2")
     assert lines["trading.symbols"] == "trading.symbols = [A, B] # .env SYMBOLS"
     assert lines["api.base_url"] == "api.base_url = http://***@h:1 # environment API_BASE_URL"
+    assert lines["journal.url"] == (
+        "journal.url = postgresql://***@h/d?password=***&connect_timeout=3 # environment JOURNAL_URL"
+    )
     assert lines["market_data.speed"] == "market_data.speed = unset # default"
     assert lines["logging.levels"] == "logging.levels = {a: DEBUG} # environment LOGGING_LEVELS"
     assert lines["trading.mode"] == "trading.mode = paper # default"
@@ -604,7 +695,7 @@ def test_the_example_file_says_the_defaults():
     loaded = load(PROJECT / "config/services.yaml.example", {})
     assert loaded.settings == Settings()
     written = [origin for origin in loaded.origins.values() if origin != "default"]
-    assert len(written) > 65
+    assert len(written) > 75
 
 
 def test_the_example_environment_says_the_defaults_and_names_every_name(tmp_path):

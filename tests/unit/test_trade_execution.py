@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.memory_journal import MemoryJournal
+from app.adapters.journal.memory import MemoryJournal
 from app.adapters.paper.broker import PaperBroker
 from app.adapters.paper.terms import PaperTerms
 from app.bus import EventBus
@@ -28,6 +28,7 @@ from app.domain.orders import (
     OrderResult,
     OrderState,
     PendingOrder,
+    Refusal,
 )
 from app.domain.rules import (
     ColumnRef,
@@ -202,7 +203,8 @@ class Desk:
         return [event for event in self.events if isinstance(event, kind)]
 
     def reasons(self) -> list[BlockReason]:
-        return [event.reason for event in self.of(TradingBlockedEvent)]
+        """Return why signals were refused."""
+        return [event.reason for event in self.of(TradingBlockedEvent) if event.direction]
 
     def opened(self, direction: Direction = LONG) -> "Desk":
         """Open a position at the market of 1.10000."""
@@ -225,7 +227,7 @@ def test_a_signal_becomes_an_order_then_a_position_then_a_profit() -> None:
     assert closed.profit == Decimal(40)
     assert desk.service.metrics() == {
         "orders_placed": 1, "orders_filled": 1, "orders_rejected": 0, "positions_closed": 1,
-        "entries_blocked": 0, "open_positions": 0, "profit": 40.0,
+        "entries_blocked": 0, "open_positions": 0, "orders_in_doubt": 0, "profit": 40.0,
     }  # fmt: skip
 
 
@@ -616,7 +618,7 @@ def test_an_entry_that_waits_is_withdrawn_when_it_would_be_refused(why: str) -> 
     if why == "day":
         desk.minute = 24 * 60
     elif why == "reduce_only":
-        desk.service.reduce_only = True
+        desk.service._entry_desk.reduce_only = True
     desk.candle()
     assert desk.broker.orders() == []
 
@@ -1123,7 +1125,7 @@ def test_an_exit_that_was_admitted_but_never_left_is_made_up_for(
 ) -> None:
     """The process died between the journal and the wire: all of it again, a part not twice."""
     desk = Desk(strategy(target=target)).opened()
-    desk.journal.admit = lambda _intent: False
+    desk.journal.admit = lambda *_: Refusal(BlockReason.ALREADY_DONE, "")
     if target is MULTI:
         desk.candle(1.1015)
         desk.evaluated()

@@ -4,7 +4,7 @@
 in ``execution``, money is kept in ``ledger``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from app.adapters.paper.conversion import rate_of
 from app.adapters.paper.execution import Execution, gone
 from app.adapters.paper.instruments import instrument
 from app.adapters.paper.ledger import Ledger, Order
+from app.adapters.paper.memory import restore, written
 from app.adapters.paper.order_checks import price_fault, stops_fault, volume_fault
 from app.adapters.paper.terms import PaperTerms
 from app.adapters.paper.valuation import Valuation
@@ -21,6 +22,7 @@ from app.domain.market import Candle, Quote, SymbolRules
 from app.domain.orders import (
     Account,
     Action,
+    BlockReason,
     Deal,
     Intent,
     OrderGone,
@@ -29,6 +31,7 @@ from app.domain.orders import (
     OrderState,
     PendingOrder,
     Position,
+    Refusal,
 )
 from app.risk.limits import ApprovedOrder
 
@@ -40,12 +43,23 @@ class PaperBroker:
     """A paper account trading `symbols` on `terms`; `notes` say what had to be assumed.
 
     Raises ConfigurationError when a symbol's profits cannot be converted to account currency.
+
+    `earlier` is the account of an earlier run, as `keep` was given it; JournalError when it cannot
+    be taken over. `keep` is given the account after every change.
     """
 
     name = "paper broker"
 
-    def __init__(self, terms: PaperTerms, symbols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        terms: PaperTerms,
+        symbols: Sequence[str],
+        *,
+        earlier: str | None = None,
+        keep: Callable[[str], object] | None = None,
+    ) -> None:
         self._terms = terms
+        self._keep = keep
         self._books = {
             symbol: Book(instrument(symbol, terms.pip_values), terms) for symbol in symbols
         }
@@ -59,8 +73,24 @@ class PaperBroker:
         self._cash = 0.0
         self._safe_equity = 0.0
         self.notes = tuple(note for book in self._books.values() for note in _notes(book, terms))
+        if earlier is not None:
+            restore(earlier, self._ledger, self._books)
+            for book in self._books.values():
+                self._arm(book)
 
     # What can be asked
+
+    def poll(self, now: datetime) -> Sequence[Deal | OrderGone]:  # noqa: ARG002 - the port
+        """Return nothing: all that happens, happens on candles."""
+        return ()
+
+    def doubt(self, symbol: str, now: datetime) -> Refusal | None:  # noqa: ARG002 - the port
+        """Return ``None``: it is no further away than the candles."""
+        return None
+
+    def find(self, client_id: str) -> OrderResult | None:  # noqa: ARG002 - the port
+        """Return ``None``: `orders` and `deals` show all there is."""
+        return None
 
     def account(self) -> Account:
         """Return the account as it stands, valued at the latest quotes."""
@@ -164,7 +194,8 @@ class PaperBroker:
         check = self._exit_fault if intent.action is Action.EXIT else self._entry_fault
         fault = check(book, intent)
         if fault:
-            return _rejected(fault)
+            broke = fault.startswith("no money")
+            return _rejected(fault, BlockReason.NO_MONEY if broke else None)
         accepted = Order(self._ledger.new_ticket(), intent, book.latest.close_time)
         book.orders[accepted.ticket] = accepted
         self._arm(book)
@@ -234,6 +265,8 @@ class PaperBroker:
         self._exposed = [one for one in self._books.values() if one.exposed]
         self._cash = float(self._ledger.balance)
         self._safe_equity = float(self._execution.stop_out_equity) + _FLOAT_DOUBT
+        if self._keep is not None:
+            self._keep(written(self._ledger, self._books))
 
     def _book(self, symbol: str) -> Book:
         try:
@@ -279,8 +312,8 @@ class PaperBroker:
                     yield intent, book.mark.opens(intent.direction)
 
 
-def _rejected(reason: str) -> OrderResult:
-    return OrderResult(OrderState.REJECTED, reason=reason)
+def _rejected(reason: str, blocks: BlockReason | None = None) -> OrderResult:
+    return OrderResult(OrderState.REJECTED, reason=reason, blocks=blocks)
 
 
 def _notes(book: Book, terms: PaperTerms) -> Iterator[str]:

@@ -79,13 +79,22 @@ class Ledger:
         self._terms = terms
         self._rules = rules
         self._deals: list[Deal] = []
-        self._last_ticket = 0
+        self.last_ticket = 0
         self._deposit(terms.money(terms.balance))
 
     def new_ticket(self) -> int:
         """Return the next order ticket, counting from 1."""
-        self._last_ticket += 1
-        return self._last_ticket
+        self.last_ticket += 1
+        return self.last_ticket
+
+    def resume(
+        self, last_ticket: int, positions: Iterable[OpenPosition], deals: Iterable[Deal]
+    ) -> None:
+        """Take the books over from an earlier run."""
+        self.last_ticket = last_ticket
+        self.positions = {position.ticket: position for position in positions}
+        self._deals = list(deals)
+        self.balance = sum((deal.net for deal in self._deals), Decimal(0))
 
     def deals(self, since: datetime) -> Sequence[Deal]:
         """Return all deals at or after `since`, oldest first."""

@@ -25,7 +25,9 @@ class Valuation:
         return mark.closes(held.direction)
 
     def floating(self, held: OpenPosition, at: Mark | None = None) -> Decimal:
-        """Return the profit of `held`, in account currency."""
+        """Return the profit of `held`, in account currency; 0 while there is no price at all."""
+        if at is None and not self._books[held.symbol].ready:
+            return Decimal(0)
         price = self.price(held, at)
         return self._ledger.floating(held, price, self._books[held.symbol].rate.at(price))
 

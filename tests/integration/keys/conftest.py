@@ -3,13 +3,7 @@
 import pytest
 
 from app.events import CycleStartedEvent
-
-ALWAYS_LONG = """
-name: always-long
-timeframes: ["1"]
-entry: {long: {conditions: [{signal: close, operator: ">", value: 0}]}}
-risk: {position_sizing: {type: fixed, value: 0.1}, sl: {type: fixed, value: 50}}
-"""
+from tests.live import ALWAYS_LONG
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ SHOWN_BY = {
     "services.data_fetching": {
         "enabled": "test_orchestrator::test_any_service_can_be_left_out",
         "fetch_interval": "test_orchestrator::test_the_interval_is_market_time_between_cycles",
-        "retry_attempts": "keys/test_services::test_retry_attempts",
+        "retry_attempts": "keys/test_live::test_retry_attempts",
         "candle_index": "test_orchestrator::test_candle_index_leaves_the_newest_out",
         "nbr_bars": "test_orchestrator::test_nbr_bars_is_how_many_are_asked_for",
         "hold_back": "keys/test_services::test_hold_back",
@@ -49,6 +49,7 @@ SHOWN_BY = {
     "orchestrator": {
         "enable_auto_restart": "test_restart::test_without_auto_restart_it_stays_ill",
         "health_check_interval": "test_orchestrator::test_health_is_checked_in_market_time",
+        "cycle_budget": "test_supervision::test_a_cycle_that_hangs_ends_the_process",
         "status_log_interval": "test_orchestrator::test_status_is_logged_every_so_many_cycles",
         "restart_backoff": "test_restart::test_restarts_back_off",
         "restart_budget": "test_restart::test_when_the_budget_is_spent",
@@ -76,6 +77,12 @@ SHOWN_BY = {
         "daily_loss_limit": "keys/test_trading::test_daily_loss_limit",
         "max_positions": "keys/test_trading::test_max_positions",
         "max_position_size": "keys/test_trading::test_max_position_size",
+        "max_drawdown": "keys/test_trading::test_max_drawdown",
+        "max_symbol_volume": "keys/test_trading::test_max_symbol_volume",
+        "max_total_volume": "keys/test_trading::test_max_total_volume",
+        "flatten_on_breach": "keys/test_trading::test_flatten_on_breach",
+        "cooldown": "keys/test_trading::test_cooldown",
+        "switch_file": "keys/test_live::test_switch_file",
     },
     "splitting": {
         "position_split": "keys/test_trading::test_position_split",
@@ -91,7 +98,9 @@ SHOWN_BY = {
         "account_type": "keys/test_trading::test_account_type",
     },
     "api": {
-        "base_url": "keys/test_market::test_base_url",
+        "base_url": "keys/test_live::test_base_url",
+        "timeout": "keys/test_live::test_timeout",
+        "concurrency": "keys/test_live::test_concurrency",
     },
     "market_data": {
         "source": "keys/test_market::test_source",
@@ -103,6 +112,12 @@ SHOWN_BY = {
     },
     "broker": {
         "server_timezone": "keys/test_market::test_server_timezone",
+        "live_account": "keys/test_live::test_live_account",
+        "hedging": "keys/test_live::test_hedging",
+        "max_slippage": "keys/test_live::test_max_slippage",
+        "max_quote_age": "keys/test_live::test_max_quote_age",
+        "lost_after": "keys/test_live::test_lost_after",
+        "order_time_to_live": "keys/test_live::test_order_time_to_live",
     },
     "broker.paper": {
         "balance": "keys/test_market::test_balance",
@@ -115,6 +130,11 @@ SHOWN_BY = {
         "stop_out_level": "keys/test_market::test_stop_out_level",
         "conversion_rates": "keys/test_market::test_conversion_rates",
     },
+    "journal": {
+        "url": "keys/test_live::test_url",
+        "folder": "keys/test_live::test_folder",
+        "keep_days": "keys/test_live::test_keep_days",
+    },
     "regime": {
         "enabled": "keys/test_regime::test_enabled",
         "warmup_bars": "keys/test_regime::test_warmup_bars",
@@ -125,11 +145,6 @@ SHOWN_BY = {
     },
 }
 
-WAITS_FOR_BRIDGE = {
-    "api.timeout": "no request is made: this version has no MetaTrader 5 bridge",
-    "broker.live_account": "live mode is refused: this version has no MetaTrader 5 bridge",
-}
-
 KEYS = {leaf.key: leaf for leaf in leaves(Settings)}
 TESTED = {
     f"{section}.{name}": test for section, keys in SHOWN_BY.items() for name, test in keys.items()
@@ -138,8 +153,7 @@ TESTED = {
 
 def test_every_key_has_one():
     """C1 to C29: a key that is added comes with its test."""
-    assert TESTED.keys() | WAITS_FOR_BRIDGE.keys() == KEYS.keys()
-    assert not TESTED.keys() & WAITS_FOR_BRIDGE.keys()
+    assert TESTED.keys() == KEYS.keys()
 
 
 @pytest.mark.parametrize("key", TESTED)
@@ -149,17 +163,6 @@ def test_it_exists_and_sets_the_key(key):
     source = _source(TESTS / f"{file}.py", name)
     assert "assert" in source
     assert _names(KEYS[key], source), f"{name} never sets {key}"
-
-
-@pytest.mark.parametrize("names", [{"API_TIMEOUT": "7"}, {"LIVE_ACCOUNT": "123456"}])
-def test_what_waits_for_the_bridge_changes_nothing(main_here, names):
-    """V14: users have them in their .env: they are read and checked, and paper trading goes on."""
-    until = {"MARKET_DATA_UNTIL": "2025-01-06T08:05Z"}
-    ended = main_here(**names, **until)
-    assert (ended.code, ended.err) == (0, "")
-    refused = main_here(**dict.fromkeys(names, "soon"), **until)
-    assert refused.code == 78
-    assert next(iter(names)) in refused.err
 
 
 def _names(leaf: Leaf, source: str) -> bool:

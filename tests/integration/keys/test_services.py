@@ -6,8 +6,6 @@ from app.domain.errors import ConfigurationError, SourceError
 from app.domain.orders import BlockReason
 from app.events import (
     CycleStartedEvent,
-    DataFetchedEvent,
-    DataFetchFailedEvent,
     IndicatorsCalculatedEvent,
     NewCandleEvent,
     OrderPlacedEvent,
@@ -32,6 +30,9 @@ class UnreliableSource:
 
     def close(self):
         self._source.close()
+
+    def expect(self, asks):
+        pass
 
     def latest(self, symbol, timeframe, count, now):
         self._answer(timeframe, now)
@@ -60,21 +61,6 @@ def unreliable(simulated):
 
 
 class TestDataFetching:
-    @pytest.mark.parametrize(("attempts", "failed"), [("3", False), ("2", True), ("0", True)])
-    def test_retry_attempts(self, unreliable, attempts, failed):
-        """C3: a fetch that succeeds at the fourth try needs three further attempts."""
-        tries = []
-
-        def fourth(_timeframe, _now):
-            tries.append(1)
-            return len(tries) >= 4
-
-        run = unreliable(fourth, SERVICES_DATA_FETCHING_RETRY_ATTEMPTS=attempts).started()
-        run.orchestrator.run(max_cycles=1)
-        assert bool(run.of(DataFetchFailedEvent)) is failed
-        assert bool(run.of(DataFetchedEvent)) is not failed
-        assert len(tries) == (4 if not failed else 1 + int(attempts))
-
     @pytest.mark.parametrize(("seconds", "waited"), [("0", 0), ("120", 2), ("3600", 4)])
     def test_hold_back(self, unreliable, seconds, waited):
         """E2: a minute candle waits so long for the slower one that closed with it."""

@@ -37,6 +37,26 @@ def sized(flat, always_long):
     return make
 
 
+@pytest.fixture
+def volumes(folder, configuration, connect, always_long):
+    """Return the lots by symbol when strategies of two symbols always buy a tenth of a lot."""
+
+    def open_both(**names):
+        configuration({"one": always_long})
+        place = folder / "conf" / "strategies" / "gbpusd"
+        place.mkdir()
+        (place / "other.yaml").write_text(always_long.replace("always-long", "other"))
+        both = {"SYMBOLS": "EURUSD,GBPUSD", "TRADING_TIMEFRAMES": "1"}
+        until = {"MARKET_DATA_UNTIL": "2025-01-06T08:15Z"}
+        run = connect({**both, **until, **MANY, **names}).to_the_end()
+        lots = dict.fromkeys(run.settings.symbols, Decimal(0))
+        for position in run.parts.broker.positions():
+            lots[position.symbol] += position.volume
+        return tuple(lots.values()), reasons(run)
+
+    return open_both
+
+
 class TestTrading:
     def test_timeframes(self, simulated):
         """C26, V6: those asked for, by minutes or by name, and those of the strategies."""
@@ -106,6 +126,52 @@ class TestRisk:
         run = sized("1.0", RISK_MAX_POSITION_SIZE=most).to_the_end()
         assert [intent.volume for intent in intents(run)] == [Decimal("1.0")] * allowed
         assert (BlockReason.MAX_POSITION_SIZE in reasons(run)) is not allowed
+
+    @pytest.mark.parametrize(
+        ("limit", "blocked"), [("50", True), ("disabled", False), ("1000", False)]
+    )
+    def test_max_drawdown(self, on_closes, limit, blocked):
+        """I13: what lies below the best result so far blocks; a higher limit or none does not."""
+        run = on_closes([1.1] * 5 + [1.09] * 10, RISK_MAX_DRAWDOWN=limit).to_the_end()
+        assert run.of(PositionClosedEvent)[0].profit < -50
+        assert (BlockReason.MAX_DRAWDOWN in reasons(run)) is blocked
+        assert len(run.of(OrderPlacedEvent)) == (1 if blocked else 2)
+
+    def test_max_symbol_volume(self, volumes):
+        """I15: so many lots in one symbol, whatever there is in others; by default ten orders."""
+        free, why = volumes()
+        assert sum(free) == 1
+        assert BlockReason.MAX_SYMBOL_VOLUME not in why
+        held, why = volumes(RISK_MAX_SYMBOL_VOLUME="0.3")
+        assert held == (Decimal("0.3"), Decimal("0.3"))
+        assert BlockReason.MAX_SYMBOL_VOLUME in why
+
+    def test_max_total_volume(self, volumes):
+        """I15: so many lots in all symbols together."""
+        held, why = volumes(RISK_MAX_TOTAL_VOLUME="0.3")
+        assert sum(held) == Decimal("0.3")
+        assert min(held) > 0
+        assert BlockReason.MAX_TOTAL_VOLUME in why
+
+    @pytest.mark.parametrize("limit", ["RISK_DAILY_LOSS_LIMIT", "RISK_MAX_DRAWDOWN"])
+    def test_flatten_on_breach(self, on_closes, always_long, limit):
+        """I10: on, a broken limit closes what is open and nothing follows; off, it stays open."""
+        bare = always_long.replace(", sl: {type: fixed, value: 50}", "")
+        for flatten, closed in (("true", [CloseReason.LOSS_LIMIT]), ("false", [])):
+            run = on_closes(
+                [1.1] * 5 + [1.096] * 10, [bare], RISK_FLATTEN_ON_BREACH=flatten, **{limit: "30"}
+            ).to_the_end()
+            assert [event.reason for event in run.of(PositionClosedEvent)] == closed
+            assert len(run.parts.broker.positions()) == 1 - len(closed)
+            assert len(run.of(OrderPlacedEvent)) == 1 + len(closed)
+
+    @pytest.mark.parametrize(("minutes", "entries"), [("0", [3, 6]), ("5", [3, 10])])
+    def test_cooldown(self, on_closes, minutes_of, minutes, entries):
+        """I12: a strategy that lost waits so long; without it, it buys again at once."""
+        run = on_closes([1.1] * 5 + [1.09] * 10, RISK_COOLDOWN=minutes).to_the_end()
+        assert minutes_of(run, PositionClosedEvent) == [6]
+        assert minutes_of(run, OrderPlacedEvent) == entries
+        assert (BlockReason.COOLDOWN in reasons(run)) is (minutes == "5")
 
 
 class TestSplitting:

@@ -1,0 +1,1 @@
+"""MetaTrader 5 through the HTTP bridge beside its terminal."""

@@ -1,0 +1,27 @@
+"""How the small commands end: exit codes, and one line for the operator instead of a traceback."""
+
+import sys
+
+import typer
+
+from app.domain.errors import OperatorError
+
+_USAGE_EXIT_CODE = 64
+_TYPER_USAGE_ERROR = 2
+
+
+def new_command_line() -> typer.Typer:
+    """Return an empty command line, plain in its output."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
+    """Run the command line (that of the process by default) and return its exit code."""
+    try:
+        app(arguments)
+    except SystemExit as ended:
+        return _USAGE_EXIT_CODE if ended.code == _TYPER_USAGE_ERROR else int(ended.code or 0)
+    except OperatorError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0

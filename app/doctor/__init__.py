@@ -1,0 +1,1 @@
+"""What commonly breaks the chain from configuration to broker, checked before money is at stake."""

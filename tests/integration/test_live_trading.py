@@ -1,0 +1,169 @@
+"""Trading through a bridge as its operator lives it: cut off, killed, started twice, not armed."""
+
+import re
+import sys
+from itertools import pairwise
+
+import pytest
+
+from app.domain.orders import BlockReason
+from app.events import (
+    DataFetchFailedEvent,
+    EntrySignalEvent,
+    NewCandleEvent,
+    OrderPlacedEvent,
+    ServiceFailedEvent,
+    ServiceRestartedEvent,
+    TradingBlockedEvent,
+)
+from tests.live import ALWAYS_LONG
+
+LIVE = {
+    "TRADE_MODE": "live",
+    "TRADING_TIMEFRAMES": "1",
+    "SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "0",
+    "ORCHESTRATOR_STATUS_LOG_INTERVAL": "1",
+}
+SOON_ILL = {
+    "SERVICES_DATA_FETCHING_RETRY_ATTEMPTS": "0",
+    "SERVICES_DATA_FETCHING_MAX_FAILURES": "3",
+    "SERVICES_TRADE_EXECUTION_POSITIONS_PER_DIRECTION": "9",
+    "ORCHESTRATOR_HEALTH_CHECK_INTERVAL": "60",
+}
+CANDLE = re.compile(r"EURUSD M1 2025-01-06 (\d\d):(\d\d): open ")
+
+
+class TestABridgeThatIsAway:
+    @pytest.fixture
+    def cut_off(self, eurusd, live, caplog):
+        """Run two minutes, five without the bridge, and two more."""
+        broker = eurusd()
+        daemon = live(broker, **SOON_ILL)
+        daemon.after(60, 60)
+        broker.faults({"what": "down"})
+        daemon.after(*[60] * 5)
+        broker.no_faults()
+        return daemon.after(60, 60), broker, caplog.text
+
+    def test_is_logged_fails_the_health_check_and_gets_services_replaced(self, cut_off):
+        """P27, P22, P5: errors are said, and many in a row are an illness; it is over by itself."""
+        run, _, log = cut_off
+        assert len(run.of(DataFetchFailedEvent)) == 5
+        assert log.count("Fetching EURUSD 1 failed") == 5
+        assert log.count("The account does not answer") == 5
+        assert "The account answers again" in log
+        failed = {event.service for event in run.of(ServiceFailedEvent)}
+        assert failed == {event.service for event in run.of(ServiceRestartedEvent)}
+        assert "data_fetching" in failed
+        assert all(run.orchestrator.get_service_health().values())
+
+    def test_costs_no_candle_and_shows_none_twice(self, cut_off):
+        """P27, X11, I19: what closed meanwhile is fetched when it answers again, in order.
+
+        Red when fetching, which was replaced meanwhile, does not ask the journal for the last one.
+        """
+        run, _, _ = cut_off
+        opened = [event.candle.time for event in run.of(NewCandleEvent)]
+        assert len(opened) == 9
+        assert {(after - before).total_seconds() for before, after in pairwise(opened)} == {60}
+
+    def test_opens_nothing_in_a_burst_afterwards(self, cut_off):
+        """P27, I20: six signals come at once; the one of the newest candle is acted on.
+
+        Red when late candles are not refused.
+        """
+        run, broker, _ = cut_off
+        assert len(run.of(EntrySignalEvent)) == 9
+        why = [event.reason for event in run.of(TradingBlockedEvent)]
+        assert why == [BlockReason.LATE_CANDLE] * 5
+        assert len(run.of(OrderPlacedEvent)) == broker.ledger()["counts"]["executed"] == 4
+
+
+@pytest.mark.parametrize("mode", ["paper", "monitor"])
+def test_without_live_mode_nothing_reaches_a_trading_call(eurusd, live, relay, mode):
+    """P18, I18, X1: every byte that is sent is a question, and the dry run shows everything.
+
+    Red in live mode.
+    """
+    broker = eurusd()
+    before = relay(broker)
+    asked = set()
+    before.before = lambda method, path: asked.add((method, path.partition("?")[0]))
+    run = live(broker, before.url, TRADE_MODE=mode).after(60, 60, 60)
+    assert {path for method, path in asked if method != "GET"} == {"/mt5/symbols/select"}
+    assert len(run.of(EntrySignalEvent)) == 3
+    assert len(run.of(OrderPlacedEvent)) == (mode == "paper")
+
+
+class TestTheProcess:
+    @pytest.fixture
+    def started(self, daemon, folder, configuration):
+        """Start daemons by their command, at a bridge; none outlives the test."""
+        configuration({"always_long": ALWAYS_LONG})
+        made = []
+
+        def start(broker, **names):
+            made.append(daemon.started(folder, **{**LIVE, "API_BASE_URL": broker.url, **names}))
+            return made[-1]
+
+        yield start
+        for process in made:
+            with process:
+                process.kill()
+
+    def cycle(self, process, text):
+        """Read up to the end of the cycle that says `text`."""
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "Status at" in line and any(text in earlier for earlier in said):
+                return "".join(said)
+        raise AssertionError(f"it ended: {''.join(said)} {process.stderr.read()}")
+
+    def test_killed_and_started_again_it_goes_on(self, eurusd, started, daemon):
+        """X11, P27, I1, I3: no candle twice and none lost; its position is known, not doubled.
+
+        Red when fetching does not ask the journal for the last candle.
+        """
+        broker = eurusd()
+        first = started(broker)
+        said = self.cycle(first, "Status at")
+        for _ in range(4):
+            broker.step(60)
+            said += self.cycle(first, "EURUSD M1")
+        first.kill()
+        first.wait()
+        broker.step(120)
+        second = started(broker)
+        again = self.cycle(second, "Status at")
+        broker.step(60)
+        again += self.cycle(second, "EURUSD M1")
+        second.terminate()
+        ended = daemon.ended(second)
+        assert ended.err == ""
+        if sys.platform != "win32":
+            assert ended.code == 0
+        minutes = [int(hour) * 60 + int(minute) for hour, minute in CANDLE.findall(said + again)]
+        assert minutes == list(range(480, 487))
+        assert "position_open" in again
+        counts = broker.ledger()["counts"]
+        assert (counts["executed"], counts["positions"]) == (1, 1)
+
+    def test_it_says_whose_money_it_trades(self, eurusd, started):
+        """X1, X2, V4: account, server, balance and currency, and how to pin them."""
+        said = self.cycle(started(eurusd("--login", "77", "--balance", "2500")), "Status at")
+        (banner,) = (line for line in said.splitlines() if "LIVE:" in line)
+        assert "WARNING" in banner
+        assert "account 77 on Bridge-Demo, balance 2,500.00 USD, hedging" in banner
+        assert "Set LIVE_ACCOUNT=77" in said
+
+    def test_a_second_one_on_the_same_account_does_not_start(self, eurusd, started, daemon):
+        """I17: it names who has the account, and sends nothing. Red without the lock."""
+        broker = eurusd()
+        first = started(broker)
+        self.cycle(first, "Status at")
+        second = daemon.ended(started(broker))
+        assert second.code == 75
+        assert f"pid {first.pid}" in second.err
+        assert second.err.count("\n") == 1
+        assert first.poll() is None
