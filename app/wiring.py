@@ -29,6 +29,7 @@ from app.indicators.regime import HigherTimeframeBias, RegimeSettings
 from app.risk.splitting import Split
 from app.services.base import Service
 from app.services.data_fetching import DataFetchingService
+from app.services.desks import TradingTerms
 from app.services.indicator_calculation import IndicatorCalculationService
 from app.services.reconciliation import AT_HAND, Patience
 from app.services.strategy_evaluation import StrategyEvaluationService
@@ -168,10 +169,7 @@ def _strategy_evaluation(parts: Parts, bus: EventBus) -> StrategyEvaluationServi
 
 def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
     settings = parts.settings
-    return TradeExecutionService(
-        bus,
-        parts.broker,
-        parts.journal,
+    terms = TradingTerms(
         strategies={
             one.rules.name: one.rules for loaded in parts.strategies.values() for one in loaded
         },
@@ -187,6 +185,7 @@ def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
         remote=parts.live_market,
         patience=_patience(parts),
     )
+    return TradeExecutionService(bus, parts.broker, parts.journal, terms)
 
 
 def splits_of(settings: Settings) -> dict[str, Split]:

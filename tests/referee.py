@@ -189,7 +189,7 @@ class Referee:
 
     def _strangers_are_said(self) -> None:
         account = self.account
-        if self.trader.service._watch._silent:
+        if self.trader.service.desks.watch._silent:
             return
         for ticket, before in list(self.impostors.items()):
             if account.shows(ticket):
@@ -203,8 +203,8 @@ class Referee:
                 assert said or taken_for_ours, f"I4: nobody says stranger {ticket}"
 
     def _day_adds_up(self) -> None:
-        results, time = self.trader.service._watch._results, self.trader.rules.server_time
-        if results._day is None or self.trader.service._watch.told:
+        results, time = self.trader.service.desks.watch._results, self.trader.rules.server_time
+        if results._day is None or self.trader.service.desks.watch.told:
             return
         shown = [deal for deal in self.account._deals if time.day(deal.time) == results._day]
         net = sum((deal.net for deal in shown if deal.symbol), Decimal(0))

@@ -40,6 +40,7 @@ from app.risk.ids import magic_of
 from app.risk.limits import EntryRules, RiskLimits
 from app.risk.plans import PositionPlan
 from app.risk.restrictions import Restrictions
+from app.services.desks import TradingTerms
 from app.services.reconciliation import Patience
 from app.services.trade_execution import TradeExecutionService
 from tests.account import FaultyAccount
@@ -208,10 +209,7 @@ class Trader:
         """Replace the service on what journal and account have."""
         self.bus = EventBus(on_error=self._failed, history_limit=1)
         self.bus.subscribe(Event, self.events.append)
-        self.service = TradeExecutionService(
-            self.bus,
-            self.account,
-            self.journal,
+        terms = TradingTerms(
             strategies=self.strategies,
             rules=self.rules,
             splits=self.settings.get("splits", {}),
@@ -223,6 +221,7 @@ class Trader:
             remote=True,
             patience=self.patience,
         )
+        self.service = TradeExecutionService(self.bus, self.account, self.journal, terms)
         for event_type, handler in (
             (CycleStartedEvent, self.service.on_cycle_started),
             (NewCandleEvent, self.service.on_new_candle),
@@ -329,7 +328,7 @@ class Trader:
     @property
     def plans(self) -> list[PositionPlan]:
         """The plans of the positions it manages."""
-        return list(self.service._plans.values())
+        return list(self.service.desks.trades.plans.values())
 
 
 def opened(trader: Trader, name: str = "cross", direction: Direction = LONG) -> Trader:

@@ -110,7 +110,7 @@ def test_the_paper_account_takes_no_candle_in_twice():
 def test_what_is_owed_and_was_asked_for_on_that_candle_stays_owed():
     """I10. Red when `OrderDesk.close_owed` forgets what it was refused."""
     trader = opened(Trader())
-    desk, [plan] = trader.service._desk, trader.plans
+    desk, [plan] = trader.service.desks.orders, trader.plans
     half = plan.volume / 2
     desk.close(plan, MONDAY, half, CloseReason.TARGET)
     owing = msgspec.structs.replace(trader.plans[0], owed=half, exit_reason=CloseReason.TARGET)

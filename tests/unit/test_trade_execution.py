@@ -68,6 +68,7 @@ from app.risk.ids import magic_of
 from app.risk.limits import ApprovedOrder, EntryRules, RiskLimits
 from app.risk.restrictions import Restrictions
 from app.risk.splitting import Split
+from app.services.desks import TradingTerms
 from app.services.trade_execution import TradeExecutionService
 
 E = TypeVar("E", bound=Event)
@@ -120,10 +121,7 @@ class Desk:
         """Replace the service, as a restart does."""
         self.bus = EventBus(on_error=self.failed)
         self.bus.subscribe(Event, self.events.append)
-        self.service = TradeExecutionService(
-            self.bus,
-            self.broker,
-            self.journal,
+        terms = TradingTerms(
             strategies=self.strategies,
             rules=EntryRules(RiskLimits(**self.limits), self.restrictions, ServerTime("UTC")),
             splits=self.settings.get("splits", {}),
@@ -131,6 +129,7 @@ class Desk:
             batch=self.settings.get("batch", False),
             trade=self.settings.get("trade", True),
         )
+        self.service = TradeExecutionService(self.bus, self.broker, self.journal, terms)
         for event_type, handler in (
             (NewCandleEvent, self.service.on_new_candle),
             (StrategiesEvaluatedEvent, self.service.on_strategies_evaluated),
@@ -318,8 +317,8 @@ def test_no_interleaving_exceeds_the_limits(
         assert len(desk.broker.positions()) + len(entries) <= slots
     desk.candle()
     assert desk.service.metrics()["open_positions"] == len(desk.broker.positions())
-    ours = desk.service._reports.profit
-    ours += sum((plan.realised for plan in desk.service._plans.values()), Decimal(0))
+    ours = desk.service.desks.reports.profit
+    ours += sum((plan.realised for plan in desk.service.desks.trades.plans.values()), Decimal(0))
     assert desk.broker.account().balance == TERMS.balance + ours
     volumes = {event.deal.position: event.deal.volume for event in desk.of(OrderFilledEvent)}
     for event in desk.of(PositionClosedEvent):
@@ -618,7 +617,7 @@ def test_an_entry_that_waits_is_withdrawn_when_it_would_be_refused(why: str) -> 
     if why == "day":
         desk.minute = 24 * 60
     elif why == "reduce_only":
-        desk.service._entry_desk.reduce_only = True
+        desk.service.desks.entries.reduce_only = True
     desk.candle()
     assert desk.broker.orders() == []
 
@@ -637,7 +636,7 @@ def test_a_split_entry_counts_once_and_its_legs_are_positions() -> None:
     assert desk.reasons() == [BlockReason.POSITION_OPEN]
     desk.candle(1.0988)
     assert len(desk.of(OrderFilledEvent)) == 2
-    assert desk.service._trades.entries("cross", LONG) == 1
+    assert desk.service.desks.trades.entries("cross", LONG) == 1
 
 
 def test_a_closed_position_of_a_group_withdraws_the_rest_of_it() -> None:
@@ -712,7 +711,7 @@ def test_entries_that_were_netted_into_one_position_count_one_by_one() -> None:
 def believed(desk: Desk) -> list[Any]:
     return [
         (plan.ticket, plan.direction, plan.volume, plan.stop, plan.take_profit)
-        for plan in desk.service._plans.values()
+        for plan in desk.service.desks.trades.plans.values()
     ]
 
 
@@ -770,7 +769,7 @@ def test_a_restarted_service_goes_on_with_its_positions_and_orders() -> None:
     desk.connect()
     (again,) = desk.of(PositionAdoptedEvent)
     assert again.strategy == "cross"
-    assert desk.service._plans[again.position.ticket] == before
+    assert desk.service.desks.trades.plans[again.position.ticket] == before
     assert before.closing == Decimal("0.05")
     desk.enter(LONG, "limit")
     assert desk.reasons() == [BlockReason.POSITION_OPEN]
@@ -1011,9 +1010,9 @@ def test_what_is_at_risk_is_the_same_after_a_restart() -> None:
     desk = Desk(strategy(), strategy("limit", atr_distance=1.0), strategy("held")).opened()
     desk.enter(LONG, "limit")
     desk.enter(LONG, "held")
-    before = desk.service._trades.exposure(desk.broker, Decimal(0))
+    before = desk.service.desks.trades.exposure(desk.broker, Decimal(0))
     desk.connect()
-    assert desk.service._trades.exposure(desk.broker, Decimal(0)) == before
+    assert desk.service.desks.trades.exposure(desk.broker, Decimal(0)) == before
     assert before.at_risk == Decimal(60)
 
 
@@ -1073,7 +1072,7 @@ def test_a_short_is_managed_at_the_spread_the_broker_closes_it_at(
             slow = desk.slow_candle(price, spread=40.0)
         fast = desk.candle(price, low=price - wick / 1e5, spread=spread)
         desk.evaluated(candle=slow if trigger is M5 else fast)
-        for plan in desk.service._plans.values():
+        for plan in desk.service.desks.trades.plans.values():
             quote = broker.quote("EURUSD")
             assert quote is not None
             assert plan.best <= max(quote.ask, 1.1) + 1e-9
@@ -1151,18 +1150,18 @@ def test_a_partly_filled_entry_is_still_on_its_way() -> None:
     desk = Desk(broker=broker)
     desk.candle()
     desk.enter()
-    sent = desk.service._sent[broker.sent[0].client_id]
+    sent = desk.service.desks.trades.sent[broker.sent[0].client_id]
     part = Deal(
         1, sent.ticket, sent.ticket, "EURUSD", LONG, DealEntry.IN, Decimal("0.04"),
         Decimal("1.1001"), Decimal(0), Decimal(0), Decimal(0), desk.now, 1, sent.intent.client_id,
     )  # fmt: skip
-    desk.service._reports.take_in(part, desk.now)
-    assert sent.intent.client_id in desk.service._sent
-    assert desk.service._trades.entries("cross", LONG) == 1
+    desk.service.desks.reports.take_in(part, desk.now)
+    assert sent.intent.client_id in desk.service.desks.trades.sent
+    assert desk.service.desks.trades.entries("cross", LONG) == 1
     rest = msgspec.structs.replace(part, ticket=2, volume=Decimal("0.06"))
-    desk.service._reports.take_in(rest, desk.now)
-    assert desk.service._sent == {}
-    assert desk.service._plans[sent.ticket].volume == Decimal("0.10")
+    desk.service.desks.reports.take_in(rest, desk.now)
+    assert desk.service.desks.trades.sent == {}
+    assert desk.service.desks.trades.plans[sent.ticket].volume == Decimal("0.10")
 
 
 def test_a_refused_first_leg_stops_the_others() -> None:

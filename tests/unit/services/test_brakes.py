@@ -83,7 +83,7 @@ def test_a_crash_after_the_operator_lifted_a_drawdown_does_not_bring_it_back() -
     trader = stopped_out(limits={"max_drawdown": Decimal(25)}, switch=switch)
     enter(trader)
     switch.set = Switch(True, trader.now, "seen")
-    trader.service._brakes.look(trader.now)
+    trader.service.desks.brakes.look(trader.now)
     trader.restart()
     assert enter(trader) is None
 
@@ -123,11 +123,11 @@ def test_enable_lifts_every_block_once() -> None:
     """
     switch = File()
     trader = Trader(switch=switch)
-    trader.service._brakes.stop(BlockReason.UNKNOWN_ORDER, "look", trader.now)
+    trader.service.desks.brakes.stop(BlockReason.UNKNOWN_ORDER, "look", trader.now)
     switch.set = Switch(True, trader.now, "seen")
     trader.cycle()
     assert trader.standing() == []
-    trader.service._brakes.stop(BlockReason.POSITION_MISSING, "look again", trader.now)
+    trader.service.desks.brakes.stop(BlockReason.POSITION_MISSING, "look again", trader.now)
     trader.wait(3)
     trader.restart()
     trader.wait(3)
@@ -138,7 +138,7 @@ def test_enable_does_not_lift_what_the_operator_has_not_seen_yet() -> None:
     """Said while the daemon was away, it counts before what the start finds. Red in `look` only."""
     switch = File()
     trader = Trader(switch=switch)
-    trader.service._brakes.stop(BlockReason.POSITION_MISSING, "look", trader.now)
+    trader.service.desks.brakes.stop(BlockReason.POSITION_MISSING, "look", trader.now)
     switch.set = Switch(True, trader.now, "seen")
     trader.account.stranger(magic=trader.strategies["cross"].magic)
     trader.restart()
@@ -150,10 +150,10 @@ def test_a_crash_after_enable_does_not_apply_it_twice() -> None:
     """Red with the switch noted after the blocks are lifted, which is durable at once."""
     switch = File()
     trader = Trader(switch=switch)
-    trader.service._brakes.stop(BlockReason.POSITION_MISSING, "look", trader.now)
+    trader.service.desks.brakes.stop(BlockReason.POSITION_MISSING, "look", trader.now)
     switch.set = Switch(True, trader.now, "seen")
-    trader.service._brakes.look(trader.now)
-    trader.service._brakes.stop(BlockReason.UNKNOWN_ORDER, "look again", trader.now)
+    trader.service.desks.brakes.look(trader.now)
+    trader.service.desks.brakes.stop(BlockReason.UNKNOWN_ORDER, "look again", trader.now)
     trader.restart()
     assert trader.standing() == [BlockReason.UNKNOWN_ORDER]
 
@@ -275,7 +275,7 @@ def test_a_block_is_said_once_and_again_at_the_next_start(
     caplog.set_level(logging.WARNING)
     trader = Trader()
     for _ in range(3):
-        trader.service._brakes.stop(BlockReason.UNKNOWN_ORDER, "a stranger", trader.now)
+        trader.service.desks.brakes.stop(BlockReason.UNKNOWN_ORDER, "a stranger", trader.now)
     assert len(trader.of(TradingBlockedEvent)) == 1
     said = "Entries blocked until the operator says ENABLE: unknown_order, a stranger"
     assert sum(said in record.getMessage() for record in caplog.records) == 1
@@ -287,7 +287,7 @@ def test_a_block_is_said_once_and_again_at_the_next_start(
 def test_whatever_blocks_entries_an_exit_goes_out(reason: BlockReason) -> None:
     """I10, I11: every reason there is. Red with an `admit` that asks blocks for exits too."""
     trader = opened(Trader(strategy(), strategy("other")))
-    trader.service._brakes.stop(reason, "whatever", trader.now)
+    trader.service.desks.brakes.stop(reason, "whatever", trader.now)
     trader.minute(enter=[("other", SHORT)], leave=[("cross", LONG)])
     assert trader.refused() == [reason]
     assert trader.states(Action.EXIT) == [IntentState.FILLED]

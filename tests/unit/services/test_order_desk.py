@@ -228,7 +228,7 @@ def test_a_stop_that_may_not_have_moved_is_told_once_it_has(fate: Fate) -> None:
     (plan,) = trader.plans
     stop = plan.stop + Decimal("0.00050")
     trader.account.changes.append(fate)
-    trader.service._desk.move_stop(plan, stop)
+    trader.service.desks.orders.move_stop(plan, stop)
     assert trader.of(StopMovedEvent) == []
     trader.cycle()
     assert trader.plans[0].stop == (stop if fate is LOST_REPLY else plan.stop)

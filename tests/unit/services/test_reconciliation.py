@@ -413,12 +413,12 @@ def test_a_crash_leaves_a_deal_taken_in_whole_or_not_at_all() -> None:
     trader.wait(4)
     assert trader.states(Action.EXIT) == [LOST]
     trader.account.close_by_hand(*trader.account.held)
-    trader.service._brakes._cooldown = timedelta(hours=1)
+    trader.service.desks.brakes._cooldown = timedelta(hours=1)
 
     def dies(*_: object) -> None:
         raise Killed
 
-    trader.service._reconciliation.check = dies
+    trader.service.desks.reconciliation.check = dies
     with pytest.raises(Killed):
         trader.cycle()
     trader.restart()
@@ -435,5 +435,5 @@ def test_nothing_of_a_settled_order_is_kept_in_mind() -> None:
         trader.minute(**ENTER)
     trader.minute(**LEAVE)
     trader.wait(2)
-    looks = trader.service._reconciliation._looks
+    looks = trader.service.desks.reconciliation._looks
     assert (looks._before, looks._now) == ({}, {})

@@ -1,0 +1,115 @@
+"""From exit signals, plans and deadlines to orders that close."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from app.domain.market import Candle
+from app.domain.orders import CloseReason
+from app.domain.rules import StrategyRules
+from app.events import ExitSignalEvent, StrategiesEvaluatedEvent
+from app.ports import Broker
+from app.risk.limits import EntryRules
+from app.risk.manage import ClosePart, MoveStop, manage
+from app.risk.plans import PositionPlan, held_back, next_deadline, owing
+from app.risk.stops import Levels
+from app.services.open_trades import OpenTrades
+from app.services.order_desk import OrderDesk
+
+
+class ExitDesk:
+    """Closes positions, moves their stops, and withdraws entries whose signal is over."""
+
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        broker: Broker,
+        *,
+        strategies: Mapping[str, StrategyRules],
+        rules: EntryRules,
+        trades: OpenTrades,
+        desk: OrderDesk,
+    ) -> None:
+        self._log = log
+        self._broker = broker
+        self._strategies = strategies
+        self._rules = rules
+        self._trades = trades
+        self._desk = desk
+
+    def leave(self, event: ExitSignalEvent) -> None:
+        """Close the positions of the strategy in the signal's direction; withdraw what waits."""
+        signal = event.signal
+        strategy = self._strategies[signal.strategy]
+        candle = signal.candle
+        closing = []
+        for plan in self._trades.of(strategy.name, signal.direction):
+            wait = held_back(plan, strategy, candle.close_time)
+            if wait is not None:
+                self._log.debug(
+                    "Exit of %s held back for %s", plan.ticket, wait, symbol=plan.symbol
+                )
+            else:
+                closing.append(owing(plan, plan.free, CloseReason.SIGNAL))
+        self._close_all(closing, candle)
+        for entry in list(self._trades.sent.values()):
+            intent = entry.intent
+            ours = intent.strategy == strategy.name and intent.direction is signal.direction
+            if ours and entry.waits:
+                self._desk.withdraw(entry, "exit signal")
+
+    def _close_all(self, plans: Sequence[PositionPlan], candle: Candle) -> None:
+        """Close what is owed of positions; all of it is noted before the first exit leaves."""
+        for plan in plans:
+            self._trades.keep(plan)
+        for plan in plans:
+            if plan.owed:
+                self._desk.close_owed(plan, candle.time)
+
+    def manage(self, event: StrategiesEvaluatedEvent) -> None:
+        """Trail and move stops, and take partial profits, of the strategies that were evaluated."""
+        for decision in event.decisions:
+            strategy = self._strategies[decision.strategy]
+            for plan in self._trades.of(decision.strategy):
+                self._manage_one(plan, strategy, decision.candle, decision.levels)
+
+    def _manage_one(
+        self, plan: PositionPlan, strategy: StrategyRules, candle: Candle, levels: Levels
+    ) -> None:
+        quote = self._broker.quote(plan.symbol)
+        if quote is None:
+            return
+        rules = self._broker.rules(plan.symbol)
+        after, acts = manage(plan, candle, levels, strategy, rules=rules, quote=quote)
+        for act in acts:
+            if isinstance(act, ClosePart):
+                after = owing(after, act.volume, act.reason)
+        if after is not plan:
+            self._trades.keep(after)
+        for act in acts:
+            newest = self._trades.plans[plan.ticket]
+            if isinstance(act, MoveStop):
+                self._desk.move_stop(newest, act.stop)
+            else:
+                rest = msgspec.structs.replace(newest, owed=newest.owed - act.volume)
+                self._desk.close(rest, candle.time, act.volume, act.reason, act.leg)
+
+    def meet_deadlines(self, candle: Candle) -> None:
+        """Close what is owed or due: its longest duration, the session's or the day's end."""
+        at = candle.close_time
+        for ticket, plan in list(self._trades.plans.items()):
+            if plan.symbol != candle.symbol or plan.free <= 0:
+                continue
+            if plan.owed:
+                self._desk.close_owed(plan, candle.time)
+                plan = self._trades.plans[ticket]  # noqa: PLW2901
+            due = plan.due
+            if due is None or at < due.at or plan.free <= plan.owed:
+                continue
+            strategy = self._strategies.get(plan.strategy)
+            rules = self._broker.rules(plan.symbol)
+            after = next_deadline(plan, strategy, rules, self._rules, at) if strategy else None
+            waiting = msgspec.structs.replace(plan, due=after)
+            self._trades.keep(waiting)
+            self._desk.close(waiting, candle.time, due.lots(waiting, rules), due.reason)
