@@ -70,7 +70,9 @@ def _say_account(
     # The market of a rehearsal has a clock of its own, at which its blocks end.
     at = min(now, journal.newest_candle(account) or now)
     blocks = journal.blocks(account, at)
-    yield from (f"  blocked: {_of_block(block)}" for block in blocks)
+    for block in blocks:
+        over = block.until is not None and block.until <= now
+        yield f"  blocked: {_of_block(block)}{', which is over by the clock here' * over}"
     if not blocks:
         yield "  nothing blocks entries"
 

@@ -302,6 +302,12 @@ class BrokerSettings(Section):
     max_slippage: int = Field(
         20, ge=0, le=1_000_000, description="points a second attempt may be worse than the decision"
     )
+    requests_per_minute: int = Field(
+        120,
+        ge=1,
+        le=100_000,
+        description="requests that may leave in a minute; beyond them entries wait, nothing else",
+    )
     max_quote_age: float = Field(
         60.0, gt=0, le=86_400, description="seconds after which a price is too old to open on"
     )

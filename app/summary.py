@@ -85,8 +85,8 @@ def final_account(
 
 
 def _adding_up(ledger: Sequence[Deal], account: Account) -> Iterator[str]:
-    deals = [deal for deal in ledger if deal.symbol]
-    deposits = sum((deal.net for deal in ledger if not deal.symbol), NOTHING)
+    deals = [deal for deal in ledger if not deal.funding]
+    deposits = sum((deal.net for deal in ledger if deal.funding), NOTHING)
     result = sum((deal.net for deal in deals), NOTHING)
     commission = sum((deal.commission for deal in deals), NOTHING)
     off = account.balance - deposits - result

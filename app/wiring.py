@@ -179,6 +179,7 @@ def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
         batch=settings.services.trade_execution.execution_mode is ExecutionMode.BATCH,
         trade=settings.trading.mode is not Mode.MONITOR,
         max_slippage=settings.broker.max_slippage,
+        requests_per_minute=settings.broker.requests_per_minute,
         flatten_on_breach=settings.risk.flatten_on_breach,
         cooldown=timedelta(minutes=settings.risk.cooldown),
         switch=partial(read_switch, settings.risk.switch_file) if parts.live_market else None,

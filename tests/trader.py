@@ -212,14 +212,11 @@ class Trader:
         terms = TradingTerms(
             strategies=self.strategies,
             rules=self.rules,
-            splits=self.settings.get("splits", {}),
             base_timeframes={one.symbol: M1 for one in self.strategies.values()},
-            batch=self.settings.get("batch", False),
-            flatten_on_breach=self.settings.get("flatten_on_breach", False),
-            cooldown=self.settings.get("cooldown", timedelta()),
             switch=self.switch,
             remote=True,
             patience=self.patience,
+            **self.settings,
         )
         self.service = TradeExecutionService(self.bus, self.account, self.journal, terms)
         for event_type, handler in (

@@ -161,7 +161,8 @@ class Deal(msgspec.Struct, frozen=True):
     """One execution in the broker's ledger.
 
     `direction` is the position's; `profit`, `commission` (negative: a cost) and `swap` are account
-    currency; `time` aware UTC; `balance` deals are deposits and have no symbol.
+    currency; `time` aware UTC. What is no trade has no symbol: a charge, interest, or `funding`,
+    which are deposits, withdrawals, credits and bonuses.
     """
 
     ticket: int
@@ -179,6 +180,7 @@ class Deal(msgspec.Struct, frozen=True):
     magic: int
     comment: str
     reason: CloseReason | None = None
+    funding: bool = False
 
     @property
     def net(self) -> Decimal:
@@ -282,6 +284,7 @@ class BlockReason(StrEnum):
     DOUBLE_EXECUTION = "double_execution"
     POSITION_MISSING = "position_missing"
     REPEATED_REFUSALS = "repeated_refusals"
+    TOO_MANY_REQUESTS = "too_many_requests"
 
 
 class Refusal(msgspec.Struct, frozen=True):

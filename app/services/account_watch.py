@@ -68,7 +68,8 @@ class AccountWatch:
             self.told.extend(self._broker.poll(now))
             self._reconciliation.identify(now)
             while self.told:
-                self._reports.take_in(self.told.popleft(), now)
+                self._reports.take_in(self.told[0], now)
+                self.told.popleft()
             self._reconciliation.check(now)
         except SourceError as error:
             self._silent += 1

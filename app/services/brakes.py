@@ -25,6 +25,8 @@ _PATIENCE = 3
 """Refusals in a row, for the same fault of ours, that block a strategy."""
 _NO_TIME = timedelta()
 _QUIET = frozenset({BlockReason.COOLDOWN})
+_PASSING = frozenset({BlockReason.MARKET_CLOSED, BlockReason.TOO_MANY_REQUESTS})
+"""What ends by itself."""
 
 
 class Brakes:
@@ -113,7 +115,7 @@ class Brakes:
             self._refusals[strategy, result.reason] += 1
             if self._refusals[strategy, result.reason] < _PATIENCE:
                 return
-        elif reason is BlockReason.MARKET_CLOSED:
+        elif reason in _PASSING:
             return
         until = self._server_time.next_day_start(at)
         self._set(Block(reason, result.reason, at, until, strategy))

@@ -13,6 +13,7 @@ from app.domain.market import Timeframe
 from app.domain.rules import StrategyRules
 from app.ports import Broker, Journal, Switch
 from app.risk.limits import EntryRules
+from app.risk.pace import OrderPace
 from app.risk.splitting import Split
 from app.services.account_watch import AccountWatch
 from app.services.adoption import Adoption
@@ -27,6 +28,8 @@ from app.services.results import Results
 
 DEFAULT_SLIPPAGE = 20
 """Points."""
+DEFAULT_PACE = 120
+"""Requests a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class TradingTerms:
         batch: collect the signals of a cycle and act at its end, exits first.
         trade: ``False`` answers every entry signal with MONITOR_MODE and sends nothing.
         max_slippage: points a second attempt may be worse than the decision.
+        requests_per_minute: beyond so many, entries wait.
         flatten_on_breach: close everything of ours once a loss limit is broken.
         cooldown: how long a strategy opens nothing after a loss.
         switch: reads the kill switch; ``None`` where there is none.
@@ -56,6 +60,7 @@ class TradingTerms:
     batch: bool = False
     trade: bool = True
     max_slippage: int = DEFAULT_SLIPPAGE
+    requests_per_minute: int = DEFAULT_PACE
     flatten_on_breach: bool = False
     cooldown: timedelta = timedelta()
     switch: Callable[[], Switch | None] | None = None
@@ -105,6 +110,7 @@ def open_desks(
         brakes=brakes,
         account=account.login,
         max_slippage=terms.max_slippage,
+        pace=OrderPace(terms.requests_per_minute),
     )
     reports = BrokerReports(
         bus,

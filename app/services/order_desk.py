@@ -26,11 +26,15 @@ from app.events import (
 )
 from app.ports import Broker, Journal
 from app.risk.limits import ApprovedOrder, approve_exit
-from app.risk.plans import PositionPlan, exit_intent, kept, leaving
+from app.risk.pace import OrderPace
+from app.risk.plans import PositionPlan, exit_intent, kept, leaving, owing
 from app.services.brakes import Brakes
 from app.services.open_trades import OpenTrades, SentEntry
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_MOST_UNANSWERED = 2
+"""Requests of a cycle whose fate may stay unknown until no more leave: a terminal that hangs must
+not hang the daemon."""
 
 
 class OrderDesk:
@@ -38,13 +42,16 @@ class OrderDesk:
 
     An order whose fate is unknown counts as placed and is never sent again; only one whose price
     moved, and that certainly was not executed, gets a second attempt. An exit that was refused is
-    owed: asked for again on every candle until it is taken. `account` is the login that client ids
-    are made for, `max_slippage` points that a second attempt may be worse than the decision.
+    owed: asked for again on every candle until it is taken. So is one that is not sent because
+    the broker left others of its cycle unanswered. `account` is the login that client ids are made
+    for, `max_slippage` points that a second attempt may be worse than the decision, and `pace`
+    holds back entries that come too fast.
     """
 
     def __init__(
         self, bus: EventBus, log: FilteringBoundLogger, broker: Broker, journal: Journal,
         trades: OpenTrades, *, brakes: Brakes, account: int, max_slippage: int,
+        pace: OrderPace,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._log = log
@@ -54,6 +61,8 @@ class OrderDesk:
         self._brakes = brakes
         self._account = account
         self._max_slippage = max_slippage
+        self._pace = pace
+        self._unanswered = 0
         self.at = _BEGINNING
         """The market's now."""
         self.placed = 0
@@ -63,17 +72,48 @@ class OrderDesk:
         self.ending = False
         """Set once the daemon is to stop: an entry gets no second attempt."""
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the broker left so much unanswered that nothing more leaves in this cycle."""
+        return self._unanswered >= _MOST_UNANSWERED
+
+    def end_cycle(self) -> None:
+        """Ask the broker again from now on."""
+        self.asked = False
+        self._unanswered = 0
+
     def submit(self, order: ApprovedOrder) -> OrderResult | Refusal:
-        """Send an order, unless its intent was sent before or a block stands."""
+        """Send an order, unless its intent was sent before, a block stands or the broker hangs."""
         intent = order.intent
-        refusal = self._journal.admit(intent, self.at)
+        refusal = self._held_up(intent) or self._journal.admit(intent, self.at)
         if refusal is not None:
             return refusal
         self.asked = True
-        result = self._broker.submit(order)
+        result = self._heard(self._broker.submit(order))
         if result.moved:
             result = self._second_attempt(order, result)
         return self._settle(intent, result)
+
+    def _held_up(self, intent: Intent) -> Refusal | None:
+        if self.hangs:
+            return Refusal(
+                BlockReason.NO_ANSWER,
+                f"{self._unanswered} requests of this cycle were not answered",
+            )
+        if intent.action is Action.ENTRY and not self._pace.allows_entry(self.at):
+            return Refusal(
+                BlockReason.TOO_MANY_REQUESTS,
+                f"more than {self._pace.per_minute} requests a minute, or the broker found it so",
+            )
+        return None
+
+    def _heard(self, result: OrderResult) -> OrderResult:
+        """Take in how a request was answered."""
+        self._pace.count(self.at)
+        self._unanswered += result.state is OrderState.UNKNOWN
+        if result.blocks is BlockReason.TOO_MANY_REQUESTS:
+            self._pace.too_fast(self.at)
+        return result
 
     def _second_attempt(self, order: ApprovedOrder, result: OrderResult) -> OrderResult:
         """Try once more at the new price, while the decision still holds there."""
@@ -94,7 +134,7 @@ class OrderDesk:
                     result, reason=f"{result.reason}: {intent.expected_price} became {price}"
                 )
         self._journal.attempt(intent.client_id, self.at)
-        return self._broker.submit(order)
+        return self._heard(self._broker.submit(order))
 
     def _settle(self, intent: Intent, result: OrderResult) -> OrderResult:
         """Note and say what became of a submission."""
@@ -153,6 +193,9 @@ class OrderDesk:
         """
         if min(volume, plan.free) <= 0:
             return True
+        if self.hangs:
+            self._trades.keep(owing(plan, volume, reason))
+            return True
         intent = exit_intent(
             plan, self._account, volume=volume, reason=reason, candle_time=at, leg=leg
         )
@@ -178,9 +221,10 @@ class OrderDesk:
 
     def move_stop(self, plan: PositionPlan, stop: Decimal) -> None:
         """Move the stop loss of a position; one that was refused is wanted again later."""
+        if self.hangs:
+            return
         self.asked = True
-        self._journal.still_ours()
-        result = self._broker.modify(plan.ticket, stop_loss=stop, take_profit=plan.take_profit)
+        result = self._modify(plan, stop)
         moved = f"{plan.symbol} {plan.direction} stop from {plan.stop} to {stop} ({plan.strategy})"
         if result.state in {OrderState.REJECTED, OrderState.UNKNOWN}:
             self._log.warning("Stop not moved: %s, %s", moved, result.reason, symbol=plan.symbol)
@@ -197,15 +241,28 @@ class OrderDesk:
             )
         )
 
+    def restore_stop(self, plan: PositionPlan) -> None:
+        """Give a position the stop back that it must have."""
+        if not self.hangs:
+            self._modify(plan, plan.stop)
+
+    def _modify(self, plan: PositionPlan, stop: Decimal | None) -> OrderResult:
+        self._journal.still_ours()
+        return self._heard(
+            self._broker.modify(plan.ticket, stop_loss=stop, take_profit=plan.take_profit)
+        )
+
     def withdraw(self, entry: SentEntry, why: str) -> None:
         """Cancel an entry that waits."""
         entry.withdrawn = self.cancel(entry.intent, entry.ticket, why)
 
     def cancel(self, intent: Intent, ticket: int, why: str) -> bool:
         """Cancel an order; say whether it was. The broker shows in time that it is gone."""
+        if self.hangs:
+            return False
         self.asked = True
         self._journal.still_ours()
-        result = self._broker.cancel(ticket)
+        result = self._heard(self._broker.cancel(ticket))
         if result.state in {OrderState.REJECTED, OrderState.UNKNOWN}:
             self._warn(intent, f"Order not withdrawn: {said(intent)}, {result.reason}")
             return False

@@ -275,8 +275,7 @@ class Reconciliation:
             "Position %s has no stop loss, %s is due", plan.ticket, plan.stop, symbol=plan.symbol
         )
         if looks <= self._patience.looks:
-            self._journal.still_ours()
-            self._broker.modify(plan.ticket, stop_loss=plan.stop, take_profit=plan.take_profit)
+            self._desk.restore_stop(plan)
         elif plan.free > plan.owed:
             self._desk.close(plan, now, plan.free - plan.owed, CloseReason.STOP_MISSING)
 

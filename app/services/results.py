@@ -1,6 +1,6 @@
 """What the account has gained and lost: a function of the broker's ledger, nothing else.
 
-Deposits and withdrawals are no result. Money is account currency.
+Deposits and withdrawals are no result, what the broker charges is. Money is account currency.
 """
 
 from datetime import date, datetime
@@ -30,7 +30,7 @@ class Results:
 
     def add(self, deal: Deal) -> None:
         """Count a deal that just happened."""
-        if not deal.symbol:
+        if deal.funding:
             return
         if deal.ticket not in self._days_deals and self._server_time.day(deal.time) == self._day:
             self._days_deals.add(deal.ticket)

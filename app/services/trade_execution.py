@@ -180,7 +180,7 @@ class TradeExecutionService(Service):
             self.desks.watch.flatten_if_breached(event.time)
         if self.desks.orders.asked and self._remote:
             self.handled += self.desks.watch.look(event.time)
-        self.desks.orders.asked = False
+        self.desks.orders.end_cycle()
 
     def on_restart_budget_spent(self, _event: RestartBudgetSpentEvent) -> None:
         """Open nothing any more."""

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -62,8 +63,9 @@ class HeldDaemon:
         self._halted()
 
     def tell(self, *orders: str) -> None:
-        """Let it go on."""
-        os.write(self._orders, f"{' '.join(orders)}\n".encode())
+        """Let it go on; one that was killed where it waits shows its end when it is waited for."""
+        with suppress(BrokenPipeError):
+            os.write(self._orders, f"{' '.join(orders)}\n".encode())
 
     def go(self, *orders: str) -> bool:
         """Let it go on until it waits again; ``False`` when it ended. Raises HungError."""

@@ -101,6 +101,7 @@ KEYS = [
     ("broker.live_account", None, "12", 12, "12", "x", "a whole number"),
     ("broker.hedging", True, "false", False, "false", "x", "true or false"),
     ("broker.max_slippage", 20, "0", 0, "0", "-1", "at least 0"),
+    ("broker.requests_per_minute", 120, "1", 1, "1", "0", "at least 1"),
     ("broker.max_quote_age", 60.0, "5", 5.0, "5", "0", "more than 0"),
     ("broker.lost_after", 300.0, "10", 10.0, "10", "9", "at least 10"),
     ("broker.order_time_to_live", 60.0, "1", 1.0, "1", "0", "at least 1"),

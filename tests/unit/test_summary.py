@@ -25,7 +25,14 @@ def account(balance: str, equity: str) -> Account:
     )
 
 
-def deal(profit: str, *, commission: str = "0", swap: str = "0", symbol: str = "EURUSD") -> Deal:
+def deal(
+    profit: str,
+    *,
+    commission: str = "0",
+    swap: str = "0",
+    symbol: str = "EURUSD",
+    funding: bool = False,
+) -> Deal:
     return Deal(
         ticket=1,
         order=1,
@@ -41,6 +48,7 @@ def deal(profit: str, *, commission: str = "0", swap: str = "0", symbol: str = "
         time=NOON,
         magic=7,
         comment="",
+        funding=funding,
     )
 
 
@@ -120,7 +128,7 @@ def test_a_disabled_service_did_nothing() -> None:
 
 def test_the_account_at_the_end_adds_up() -> None:
     deals = (
-        deal("10000", symbol=""),
+        deal("10000", symbol="", funding=True),
         deal("0", commission="-3.50"),
         deal("250.25", commission="-3.50", swap="-1.25"),
         deal("-42"),
@@ -138,13 +146,13 @@ def test_the_account_at_the_end_adds_up() -> None:
 
 
 def test_an_account_that_does_not_add_up_says_by_how_much() -> None:
-    deals = (deal("10000", symbol=""), deal("-42"))
+    deals = (deal("10000", symbol="", funding=True), deal("-42"))
     lines = summary.final_account("paper broker", account("9957.50", "9957.50"), deals, 0)
     assert "Balance: 9,957.50 (off by -0.50)" in list(lines)
 
 
 def test_an_account_that_never_traded() -> None:
-    deposit = deal("500", symbol="")
+    deposit = deal("500", symbol="", funding=True)
     lines = list(summary.final_account("paper broker", account("500", "500"), (deposit,), 0))
     assert lines[2:] == [
         "Deposits: 500.00",

@@ -407,7 +407,7 @@ class Ledger(PaperBroker):
         none = Decimal(0)
         money = Deal(
             900, 0, 0, "", LONG, DealEntry.IN, none, none, Decimal(-5000), none, none, MONDAY, 0,
-            "withdrawal",
+            "withdrawal", funding=True,
         )  # fmt: skip
         return [money, *super().deals(since)]
 

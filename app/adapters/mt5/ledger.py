@@ -121,4 +121,5 @@ def _deal(wire: WireDeal, entry: DealEntry, symbol: str) -> Deal:
         magic=wire.magic,
         comment=wire.comment,
         reason=reason,
+        funding=wire.is_funding,
     )

@@ -72,7 +72,7 @@ TABLE: Mapping[int, Verdict] = {
     10021: Verdict(Outcome.MOVED, "no quotes to process the request"),
     10022: Verdict(Outcome.MISTAKE, "invalid expiration"),
     10023: Verdict(Outcome.REREAD, "the order's state changed"),
-    10024: Verdict(Outcome.THROTTLED, "too many requests"),
+    10024: Verdict(Outcome.THROTTLED, "too many requests", BlockReason.TOO_MANY_REQUESTS),
     10025: Verdict(Outcome.NO_CHANGE, "nothing to change"),
     10026: Verdict(
         Outcome.REFUSED, "autotrading is off at the trade server", BlockReason.TRADING_OFF

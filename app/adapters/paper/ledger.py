@@ -267,6 +267,7 @@ class Ledger:
                 time=BEFORE_TRADING,
                 magic=0,
                 comment="deposit",
+                funding=True,
             )
         )
 

@@ -115,6 +115,7 @@ SHOWN_BY = {
         "live_account": "keys/test_live::test_live_account",
         "hedging": "keys/test_live::test_hedging",
         "max_slippage": "keys/test_live::test_max_slippage",
+        "requests_per_minute": "keys/test_live::test_requests_per_minute",
         "max_quote_age": "keys/test_live::test_max_quote_age",
         "lost_after": "keys/test_live::test_lost_after",
         "order_time_to_live": "keys/test_live::test_order_time_to_live",

@@ -204,6 +204,14 @@ class TestBroker:
             [True] * (not filled)
         )
 
+    @pytest.mark.parametrize(("pace", "sent"), [("1", 1), ("2", 2), ("120", 3)])
+    def test_requests_per_minute(self, eurusd, live, pace, sent):
+        """An entry of three legs: those beyond the pace are not sent, and it is said."""
+        split = {"POSITION_SPLIT": "3", "BROKER_REQUESTS_PER_MINUTE": pace}
+        run = live(eurusd(), **split).after(60)
+        assert len(run.of(OrderPlacedEvent)) == sent
+        assert (BlockReason.TOO_MANY_REQUESTS in reasons(run)) is (sent < 3)
+
     @pytest.mark.parametrize(("seconds", "old"), [("13", False), ("11", True)])
     def test_max_quote_age(self, eurusd, live, relay, seconds, old):
         """I20: on a price of twelve seconds ago nothing is opened, or still is."""

@@ -10,6 +10,7 @@ from app.adapters.mt5 import dialect
 from app.adapters.mt5.dialect import (
     RefusalError,
     WireAccount,
+    WireBars,
     WireDeal,
     WireHealth,
     WireMargin,
@@ -251,11 +252,11 @@ def given_bars(said, status=200):
 
 def test_bars_come_enveloped_or_bare_and_with_times_of_the_server() -> None:
     for said in ([BAR], {"success": True, "data": [BAR]}):
-        [bar] = given_bars(said)
+        [bar] = given_bars(said).bars
         assert (bar.time, bar.open, bar.tick_volume, bar.spread) == (AT, 1.1, 42.0, 8.0)
-    [bar] = given_bars([{**BAR, "open": "1.1", "tick_volume": 7.0, "spread": None}])
+    [bar] = given_bars([{**BAR, "open": "1.1", "tick_volume": 7.0, "spread": None}]).bars
     assert (bar.open, bar.tick_volume, bar.spread) == (1.1, 7.0, 0.0)
-    assert given_bars([]) == []
+    assert given_bars([]) == WireBars([])
 
 
 @pytest.mark.parametrize(
@@ -279,19 +280,36 @@ def test_bars_come_enveloped_or_bare_and_with_times_of_the_server() -> None:
         {"time": 1736166600000000},
     ],
 )
-def test_a_bar_that_cannot_be_true_is_no_answer(wrong) -> None:
+def test_a_bar_that_cannot_be_true_is_left_out_and_counted(wrong) -> None:
     """I21: NaN, infinity, prices that are not positive, high below low.
 
     Red without the comparisons in `_bar`: the bar with such prices is given. With ``min(open,
-    close)`` in them a close of NaN passes, for no comparison with it is true.
+    close)`` in them a close of NaN passes, for no comparison with it is true. Red without
+    `_untyped`: a null or a text that is no number costs the whole reply.
     """
-    with pytest.raises(SourceError, match=r"^bars"):
-        given_bars([BAR, BAR | wrong])
+    good = given_bars([BAR]).bars
+    assert given_bars([BAR, BAR | wrong]) == WireBars(good, 1)
+    assert given_bars({"success": True, "data": [BAR | wrong, BAR | wrong, BAR]}) == WireBars(
+        good, 2
+    )
+    with pytest.raises(SourceError, match=r"^bars, bar 1: "):
+        given_bars([BAR | wrong, BAR | wrong])
 
 
-def test_literal_nan_is_no_answer() -> None:
-    with pytest.raises(SourceError, match="bars: no JSON"):
-        bars(200, json.dumps([BAR | {"open": float("nan")}]).encode(), "bars", SERVER)
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {}, [BAR]])
+def test_what_is_no_bar_at_all_is_left_out_too(odd) -> None:
+    assert given_bars([BAR, odd]).impossible == 1
+    with pytest.raises(SourceError, match=r"^bars, bar 1: "):
+        given_bars([odd])
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("enveloped", [True, False])
+def test_literal_nan_costs_its_own_bar_only(number, enveloped) -> None:
+    """Python's JSON writes NaN where there is none in JSON. Red without `_untyped`."""
+    rows = [BAR, BAR | {"open": float(number)}]
+    said = {"success": True, "data": rows} if enveloped else rows
+    assert given_bars(said) == WireBars(given_bars([BAR]).bars, 1)
 
 
 @pytest.mark.parametrize(
@@ -309,6 +327,8 @@ def test_bars_that_are_no_list_are_no_answer(said) -> None:
         (200, {"success": False, "message": "no history", "data": []}),
         (404, {"detail": "no history"}),
         (500, [BAR]),
+        (500, [BAR, None]),
+        (200, {"success": False, "message": "no history", "data": [None]}),
     ],
 )
 def test_a_refusal_to_give_bars_is_told(status, said) -> None:
@@ -359,6 +379,18 @@ def test_money_without_a_trade_has_neither_symbol_nor_volume() -> None:
     deposit = read_as(WireDeal, BALANCE)
     assert (deposit.is_trade, deposit.symbol, deposit.volume) == (False, "", 0)
     assert deposit.profit == 10000
+
+
+@pytest.mark.parametrize(
+    ("kind", "funding"),
+    [
+        (2, True), ("DEAL_TYPE_CREDIT", True), (6, True), (4, False), (5, False),
+        ("DEAL_TYPE_COMMISSION_DAILY", False), (12, False), ("DEAL_TYPE_TAX", False), (1, False),
+    ],
+)  # fmt: skip
+def test_money_that_is_put_in_is_told_from_what_the_broker_charges(kind, funding) -> None:
+    row = DEAL if kind == 1 else BALANCE | {"type": kind}
+    assert read_as(WireDeal, row).is_funding is funding
 
 
 @pytest.mark.parametrize("name", ["ticket", "type", "profit", "time", "volume", "price", "symbol"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.orders import Action, Block, BlockReason, IntentState, Refusal
+from app.domain.orders import Action, Block, BlockReason, CloseReason, IntentState, Refusal
 from app.events import (
     EntrySignalEvent,
     ExitSignalEvent,
@@ -232,3 +232,70 @@ def test_a_stop_that_may_not_have_moved_is_told_once_it_has(fate: Fate) -> None:
     assert trader.of(StopMovedEvent) == []
     trader.cycle()
     assert trader.plans[0].stop == (stop if fate is LOST_REPLY else plan.stop)
+
+
+def test_a_broker_that_hangs_is_asked_twice_a_cycle_and_the_other_exits_are_owed() -> None:
+    """Ten times a request's timeout is longer than a cycle may take.
+
+    Red without the count: all six leave in the first cycle.
+    """
+    names = [f"cross {number}" for number in range(6)]
+    trader = Trader(*(strategy(name) for name in names), limits={"max_positions": 10})
+    trader.minute(enter=[(name, LONG) for name in names])
+    trader.wait(1)
+    entered = len(trader.account.sent)
+    assert len(trader.account.held) == 6
+    trader.account.fates.extend([LOST_REPLY] * 2)
+    trader.minute(leave=[(name, LONG) for name in names])
+    assert len(trader.account.sent) - entered == 2
+    trader.minute()
+    assert len(trader.account.sent) - entered == 6
+    assert trader.account.held == {}
+    assert {len(tickets) for tickets in trader.account.executions.values()} == {1}
+
+
+def test_the_part_of_a_position_that_could_not_be_closed_stays_owed() -> None:
+    """Red when a hanging broker is taken for a refusal: the part is forgotten."""
+    trader = opened(Trader())
+    [plan] = trader.plans
+    orders = trader.service.desks.orders
+    orders._unanswered = 2
+    assert orders.close(plan, trader.now, plan.volume / 2, CloseReason.TARGET)
+    assert trader.plans[0].owed == plan.volume / 2
+    assert trader.account.held
+
+
+def test_a_broker_that_hangs_gets_no_further_entry_in_the_cycle() -> None:
+    names = [f"cross {number}" for number in range(4)]
+    trader = Trader(*(strategy(name) for name in names), limits={"max_positions": 10})
+    trader.account.fates.extend([NEVER_ARRIVED] * 2)
+    trader.minute(enter=[(name, LONG) for name in names])
+    assert len(trader.account.sent) == 2
+    assert trader.refused() == [BlockReason.NO_ANSWER] * 2
+
+
+def test_entries_keep_the_pace_and_exits_go_first() -> None:
+    """Red without the pace, and with exits held back by it."""
+    names = [f"cross {number}" for number in range(4)]
+    trader = Trader(*(strategy(name) for name in names), requests_per_minute=3)
+    trader.minute(enter=[(name, LONG) for name in names])
+    assert trader.refused() == [BlockReason.TOO_MANY_REQUESTS]
+    trader.wait(1)
+    assert len(trader.account.held) == 3
+    trader.cycle(1, leave=[(name, LONG) for name in names])
+    trader.wait(1)
+    assert trader.account.held == {}
+
+
+def test_a_broker_that_finds_it_too_fast_gets_no_entry_for_a_minute() -> None:
+    """10024. The block is not durable: nothing stands at the next start."""
+    throttled = replace(REFUSED, blocks=BlockReason.TOO_MANY_REQUESTS)
+    trader = Trader()
+    trader.account.fates.append(throttled)
+    trader.minute(**ENTER)
+    assert trader.standing() == []
+    trader.cycle(55, enter=[("cross", SHORT)])
+    assert len(trader.account.sent) == 1
+    trader.minute()
+    trader.minute(**ENTER)
+    assert len(trader.account.sent) == 2

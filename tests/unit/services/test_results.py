@@ -44,12 +44,20 @@ def test_a_day_is_the_sum_of_its_deals_with_what_they_cost() -> None:
 
 
 def test_deposits_and_withdrawals_are_no_result() -> None:
-    """Red without asking for a symbol: neither of the day nor of the drawdown."""
-    ledger = Ledger([deal(1, -5000, symbol=""), deal(2, 10)])
+    """Neither of the day nor of the drawdown. Red when `funding` is not asked for."""
+    ledger = Ledger([deal(1, -5000, symbol="", funding=True), deal(2, 10)])
     results = Results(ServerTime("UTC"))
-    results.add(deal(3, 800, symbol=""))
+    results.add(deal(3, 800, symbol="", funding=True))
     assert results.day(MONDAY, ledger) == 10
     assert results.drawdown(NOTHING, ledger) == 0
+
+
+def test_what_the_broker_charges_apart_from_trades_is_lost() -> None:
+    """A day's commission is booked in one, without a symbol. Red when a symbol is asked for."""
+    ledger = Ledger([deal(1, 10), deal(2, -7, symbol="")])
+    results = Results(ServerTime("UTC"))
+    assert results.day(MONDAY, ledger) == 3
+    assert results.drawdown(NOTHING, ledger) == 7
 
 
 def test_a_deal_counts_once_however_often_it_is_told() -> None:

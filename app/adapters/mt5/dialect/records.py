@@ -22,7 +22,25 @@ ORDER_TYPES = (
 """By their number in MetaTrader."""
 _SIDES = {"BUY": 0, "SELL": 1}
 _ORDER_CODES = {name: code for code, name in enumerate(ORDER_TYPES)}
-_DEAL_TYPES = {**_SIDES, "BALANCE": 2, "CREDIT": 3, "CHARGE": 4, "CORRECTION": 5, "BONUS": 6}
+_FUNDING = {"BALANCE": 2, "CREDIT": 3, "BONUS": 6}
+_DEAL_TYPES = {
+    **_SIDES,
+    **_FUNDING,
+    "CHARGE": 4,
+    "CORRECTION": 5,
+    "COMMISSION": 7,
+    "COMMISSION_DAILY": 8,
+    "COMMISSION_MONTHLY": 9,
+    "COMMISSION_AGENT_DAILY": 10,
+    "COMMISSION_AGENT_MONTHLY": 11,
+    "INTEREST": 12,
+    "BUY_CANCELED": 13,
+    "SELL_CANCELED": 14,
+    "DIVIDEND": 15,
+    "DIVIDEND_FRANKED": 16,
+    "TAX": 17,
+}
+"""https://www.mql5.com/en/docs/constants/tradingconstants/dealproperties"""
 _DEAL_ENTRIES = {"IN": 0, "OUT": 1, "INOUT": 2, "OUT_BY": 3}
 _DEAL_REASONS = {"CLIENT": 0, "MOBILE": 1, "WEB": 2, "EXPERT": 3, "SL": 4, "TP": 5, "SO": 6}
 _NOTHING = Decimal(0)
@@ -143,6 +161,11 @@ class WireDeal(msgspec.Struct, frozen=True):
     def is_trade(self) -> bool:
         """Whether something was bought or sold."""
         return self.type in _SIDES.values()
+
+    @property
+    def is_funding(self) -> bool:
+        """Whether money was put in or taken out, which is no result: a fee or interest is one."""
+        return self.type in _FUNDING.values()
 
     @classmethod
     def read(cls, row: Row) -> Self:

@@ -1,0 +1,39 @@
+"""How many requests a minute may leave for the broker: a token bucket, in the market's time."""
+
+from datetime import UTC, datetime, timedelta
+
+_MINUTE = timedelta(minutes=1)
+
+
+class OrderPace:
+    """Holds entries back when requests come too fast; exits, stops and withdrawals go first.
+
+    They never wait, but count. The bucket holds `per_minute` requests and refills in a minute
+    (https://en.wikipedia.org/wiki/Token_bucket).
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._left = float(per_minute)
+        self._at = datetime.min.replace(tzinfo=UTC)
+
+    def count(self, at: datetime) -> None:
+        """Count a request that leaves at `at`."""
+        self._refill(at)
+        self._left = max(self._left - 1, -self.per_minute)
+
+    def allows_entry(self, at: datetime) -> bool:
+        """Say whether an entry may leave at `at`."""
+        self._refill(at)
+        return self._left >= 1
+
+    def too_fast(self, at: datetime) -> None:
+        """Take in that the broker found it too fast: entries wait a minute."""
+        self._refill(at)
+        self._left = 1.0 - self.per_minute
+
+    def _refill(self, at: datetime) -> None:
+        if at > self._at:
+            refilled = self._left + (at - self._at) / _MINUTE * self.per_minute
+            self._left = min(refilled, float(self.per_minute))
+            self._at = at
