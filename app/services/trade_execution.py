@@ -85,6 +85,13 @@ class TradeExecutionService(Service):
         if self._trade:
             self.desks.brakes.start(now)
             self.desks.reconciliation.begin(now)
+        if self._trade and self._remote:
+            self.log.info(
+                "Account taken over: %d positions, %d orders on their way, %d in doubt",
+                len(self._plans),
+                len(self._sent),
+                self.metrics()["orders_in_doubt"],
+            )
 
     def wind_down(self) -> None:
         """Open nothing any more, from the next order on; safe from a signal handler."""

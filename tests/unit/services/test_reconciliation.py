@@ -404,6 +404,18 @@ def test_stops_moved_by_a_person_are_followed() -> None:
 # Crashes and memory
 
 
+def test_what_is_found_at_a_start_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """At a silent bridge's return, too: the service was replaced meanwhile."""
+    names = ("cross", "two", "three")
+    trader = Trader(*(strategy(name) for name in names))
+    trader.account.fates.extend([FINE, replace(FINE, fills_after=600), NEVER_ARRIVED])
+    trader.minute(enter=[(name, LONG) for name in names])
+    trader.wait(1)
+    caplog.set_level("INFO")
+    trader.restart()
+    assert "Account taken over: 1 positions, 2 orders on their way, 1 in doubt" in caplog.text
+
+
 def test_a_crash_leaves_a_deal_taken_in_whole_or_not_at_all() -> None:
     """A block is durable at once: it comes last. Red with the block set before the plan is dropped.
 
