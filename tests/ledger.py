@@ -106,12 +106,12 @@ class Ledger:
             self.fill(order)
         return ticket
 
-    def deposit(self, money: Decimal) -> None:
-        """Put money into the account, or take it out."""
+    def deposit(self, money: Decimal, *, funding: bool = True) -> None:
+        """Put money into the account, or take it out; charge it when it is no `funding`."""
         self.balance += money
         deal = Deal(
             self.new_ticket(), 0, 0, "", Direction.LONG, DealEntry.IN, NOTHING, NOTHING, money,
-            NOTHING, NOTHING, self.now, 0, "deposit",
+            NOTHING, NOTHING, self.now, 0, "deposit" if funding else "charge", funding=funding,
         )  # fmt: skip
         self._book(deal, LONG_AGO)
 

@@ -148,9 +148,9 @@ class Market:
         if ours:
             self.referee.impostors[ticket] = len(self.trader.events)
 
-    def deposit(self, money: int) -> None:
-        """Move money."""
-        self.account.deposit(Decimal(money))
+    def deposit(self, money: int, *, funding: bool = True) -> None:
+        """Move money, or charge it."""
+        self.account.deposit(Decimal(money), funding=funding)
 
     def step_clock(self, seconds: int) -> None:
         """Let our clock jump; the broker's does not."""

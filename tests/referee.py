@@ -207,7 +207,7 @@ class Referee:
         if results._day is None or self.trader.service.desks.watch.told:
             return
         shown = [deal for deal in self.account._deals if time.day(deal.time) == results._day]
-        net = sum((deal.net for deal in shown if deal.symbol), Decimal(0))
+        net = sum((deal.net for deal in shown if not deal.funding), Decimal(0))
         assert results._days_net == net, f"I13: the day is {net}, not {results._days_net}"
 
     # When all is well again

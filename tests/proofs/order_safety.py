@@ -82,6 +82,7 @@ class Chance:
             (0.01, lambda market: market.stranger(ours=False, waits=self._coin())),
             (0.005, lambda market: market.stranger(ours=True, waits=self._coin())),
             (0.01, lambda market: market.deposit(self.draw.randrange(-500, 500))),
+            (0.01, lambda market: market.deposit(-self.draw.randrange(9), funding=False)),
             (0.01, lambda market: market.step_clock(self.draw.choice((-30, -5, 5, 30)))),
             (0.10, lambda market: market.switch(enabled=True)),
             (0.01, lambda market: market.switch(enabled=False)),
