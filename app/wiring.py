@@ -29,9 +29,8 @@ from app.indicators.regime import HigherTimeframeBias, RegimeSettings
 from app.risk.splitting import Split
 from app.services.base import Service
 from app.services.data_fetching import DataFetchingService
-from app.services.desks import TradingTerms
+from app.services.floor import AT_HAND, Patience, TradingTerms
 from app.services.indicator_calculation import IndicatorCalculationService
-from app.services.reconciliation import AT_HAND, Patience
 from app.services.strategy_evaluation import StrategyEvaluationService
 from app.services.trade_execution import TradeExecutionService
 from app.setting_values import ExecutionMode, FactsKept, Mode

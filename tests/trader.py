@@ -40,8 +40,7 @@ from app.risk.ids import magic_of
 from app.risk.limits import EntryRules, RiskLimits
 from app.risk.plans import PositionPlan
 from app.risk.restrictions import Restrictions
-from app.services.desks import TradingTerms
-from app.services.reconciliation import Patience
+from app.services.floor import Patience, TradingTerms
 from app.services.trade_execution import TradeExecutionService
 from tests.account import FaultyAccount
 from tests.fates import Death, Killed

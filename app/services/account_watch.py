@@ -5,16 +5,15 @@ from datetime import datetime
 from decimal import Decimal
 
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
 from app.domain.errors import SourceError
 from app.domain.orders import CloseReason, Deal, OrderGone
-from app.ports import Broker
-from app.risk.limits import Exposure, RiskLimits, breached
+from app.risk.limits import Exposure, breached
 from app.services.base import HEALTHY, Health
 from app.services.brakes import Brakes
 from app.services.broker_reports import BrokerReports
-from app.services.open_trades import OpenTrades, floating_profit
+from app.services.floor import Floor
+from app.services.open_trades import floating_profit
 from app.services.order_desk import OrderDesk
 from app.services.reconciliation import Reconciliation
 from app.services.results import Results
@@ -25,21 +24,18 @@ class AccountWatch:
 
     def __init__(
         self,
-        log: FilteringBoundLogger,
-        broker: Broker,
+        floor: Floor,
         *,
-        limits: RiskLimits,
-        trades: OpenTrades,
         desk: OrderDesk,
         reports: BrokerReports,
         reconciliation: Reconciliation,
         brakes: Brakes,
         results: Results,
     ) -> None:
-        self._log = log
-        self._broker = broker
-        self._limits = limits
-        self._trades = trades
+        self._log = floor.log
+        self._broker = floor.broker
+        self._limits = floor.terms.rules.limits
+        self._trades = floor.trades
         self._desk = desk
         self._reports = reports
         self._reconciliation = reconciliation

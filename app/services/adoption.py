@@ -1,13 +1,10 @@
 """Taking over what the broker holds: at start all of it, later what appears."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from logging import INFO, WARNING
 
-from structlog.typing import FilteringBoundLogger
-
-from app.bus import EventBus
 from app.domain.orders import (
     Action,
     BlockReason,
@@ -17,16 +14,15 @@ from app.domain.orders import (
     PendingOrder,
     Position,
 )
-from app.domain.rules import StrategyRules
 from app.events import PositionAdoptedEvent
-from app.ports import Broker, Journal
 from app.risk.ids import client_id_in
-from app.risk.limits import EntryRules, loss_at_stop
+from app.risk.limits import loss_at_stop
 from app.risk.plans import PositionPlan, adopted, is_closed, reconciled
 from app.services.brakes import Brakes
 from app.services.broker_reports import BrokerReports
 from app.services.evidence import SKEW
-from app.services.open_trades import OpenTrades, SentEntry
+from app.services.floor import Floor
+from app.services.open_trades import SentEntry
 from app.services.order_desk import said
 
 LOOK_BACK = timedelta(days=7)
@@ -40,26 +36,14 @@ class Adoption:
     the journal is not the one that belongs to the account.
     """
 
-    def __init__(
-        self,
-        bus: EventBus,
-        log: FilteringBoundLogger,
-        broker: Broker,
-        journal: Journal,
-        *,
-        strategies: Mapping[str, StrategyRules],
-        rules: EntryRules,
-        trades: OpenTrades,
-        reports: BrokerReports,
-        brakes: Brakes,
-    ) -> None:
-        self._bus = bus
-        self._log = log
-        self._broker = broker
-        self._journal = journal
-        self._by_magic = {strategy.magic: strategy for strategy in strategies.values()}
-        self._rules = rules
-        self._trades = trades
+    def __init__(self, floor: Floor, reports: BrokerReports, brakes: Brakes) -> None:
+        self._bus = floor.bus
+        self._log = floor.log
+        self._broker = floor.broker
+        self._journal = floor.journal
+        self._by_magic = floor.terms.by_magic
+        self._rules = floor.terms.rules
+        self._trades = floor.trades
         self._reports = reports
         self._brakes = brakes
         self.strangers: set[int] = set()

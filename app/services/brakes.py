@@ -5,17 +5,13 @@ operator's hand; `docs/OPERATIONS.md` says what to do about each.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from logging import CRITICAL, INFO, WARNING
 
-from structlog.typing import FilteringBoundLogger
-
-from app.bus import EventBus
-from app.domain.broker_time import ServerTime
 from app.domain.orders import Action, Block, BlockReason, Intent, OrderResult, Refusal
 from app.events import TradingBlockedEvent, TradingResumedEvent
-from app.ports import Journal, Switch
+from app.ports import Switch
+from app.services.floor import Floor
 from app.services.results import Results
 
 DRAWDOWN_SINCE = "drawdown_since"
@@ -32,35 +28,18 @@ _PASSING = frozenset({BlockReason.MARKET_CLOSED, BlockReason.TOO_MANY_REQUESTS})
 class Brakes:
     """Sets and lifts the journal's blocks; each is said aloud once.
 
-    Args:
-        bus: where a block is published.
-        log: the execution service's.
-        journal: keeps the blocks.
-        results: what the drawdown is counted in, anew once the operator has lifted its block.
-        server_time: whose day boundaries end what lasts a day.
-        cooldown: how long a strategy opens nothing after it closed a position at a loss.
-        switch: reads the kill switch; ``None`` where there is none.
-
+    What lasts a day ends with the broker's. The drawdown is counted in `results`, anew once the
+    operator has lifted its block.
     """
 
-    def __init__(
-        self,
-        bus: EventBus,
-        log: FilteringBoundLogger,
-        journal: Journal,
-        results: Results,
-        server_time: ServerTime,
-        *,
-        cooldown: timedelta = _NO_TIME,
-        switch: Callable[[], Switch | None] | None = None,
-    ) -> None:
-        self._bus = bus
-        self._log = log
-        self._journal = journal
+    def __init__(self, floor: Floor, results: Results) -> None:
+        self._bus = floor.bus
+        self._log = floor.log
+        self._journal = floor.journal
         self._results = results
-        self._server_time = server_time
-        self._cooldown = cooldown
-        self._switch = switch
+        self._server_time = floor.terms.rules.server_time
+        self._cooldown = floor.terms.cooldown
+        self._switch = floor.terms.switch
         self._seen: Switch | None = None
         self._refusals: Counter[tuple[str, str]] = Counter()
 

@@ -1,15 +1,13 @@
 """What the broker reports, deals and orders gone, becomes plans and events."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
-from app.bus import EventBus
 from app.domain.orders import (
     Action,
     BlockReason,
@@ -21,19 +19,16 @@ from app.domain.orders import (
     OrderGone,
     OrderKind,
 )
-from app.domain.rules import StrategyRules
 from app.events import (
     OrderCancelledEvent,
     OrderFilledEvent,
     PositionClosedEvent,
     PositionReducedEvent,
 )
-from app.ports import Broker, Journal
 from app.risk.ids import client_id_in
-from app.risk.limits import EntryRules
 from app.risk.plans import PositionPlan, increased, is_closed, opened, reduced
 from app.services.brakes import Brakes
-from app.services.open_trades import OpenTrades
+from app.services.floor import Floor
 from app.services.order_desk import OrderDesk
 from app.services.results import Results
 
@@ -43,33 +38,19 @@ _A_DAY = timedelta(days=1)
 class BrokerReports:
     """Keeps plans, journal and results true to the broker's ledger; each deal counts once."""
 
-    def __init__(
-        self,
-        bus: EventBus,
-        log: FilteringBoundLogger,
-        broker: Broker,
-        journal: Journal,
-        *,
-        strategies: Mapping[str, StrategyRules],
-        rules: EntryRules,
-        trades: OpenTrades,
-        desk: OrderDesk,
-        brakes: Brakes,
-        results: Results,
-        currency: str,
-    ) -> None:
-        self._bus = bus
-        self._log = log
-        self._broker = broker
-        self._journal = journal
-        self._strategies = strategies
-        self._by_magic = {strategy.magic: strategy for strategy in strategies.values()}
-        self._rules = rules
-        self._trades = trades
+    def __init__(self, floor: Floor, desk: OrderDesk, brakes: Brakes, results: Results) -> None:
+        self._bus = floor.bus
+        self._log = floor.log
+        self._broker = floor.broker
+        self._journal = floor.journal
+        self._strategies = floor.terms.strategies
+        self._by_magic = floor.terms.by_magic
+        self._rules = floor.terms.rules
+        self._trades = floor.trades
         self._desk = desk
         self._brakes = brakes
         self._results = results
-        self._currency = currency
+        self._currency = floor.broker.account().currency
         self._blocking: deque[Callable[[], None]] = deque()
         self.filled = 0
         self.closed = 0

@@ -1,34 +1,29 @@
 """From entry signals to orders: cleared, planned, approved, sent; or refused, with a reason."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from structlog.typing import FilteringBoundLogger
-
-from app.bus import EventBus
 from app.domain.errors import SourceError
 from app.domain.market import Candle
 from app.domain.orders import BlockReason, OrderState, Refusal
 from app.domain.rules import StrategyRules
 from app.domain.signals import Signal
 from app.events import EntrySignalEvent, TradingBlockedEvent
-from app.ports import Broker, Journal
 from app.risk.entries import plan_entry
 from app.risk.limits import (
     ApprovedOrder,
     Clearance,
-    EntryRules,
     Moment,
     approve_entry,
     clear_moment,
     entry_risk,
 )
 from app.risk.sizing import Market
-from app.risk.splitting import WHOLE, Split
+from app.risk.splitting import WHOLE
 from app.services.account_watch import AccountWatch
 from app.services.brakes import Brakes
-from app.services.open_trades import OpenTrades, SentEntry
+from app.services.floor import Floor
+from app.services.open_trades import SentEntry
 from app.services.order_desk import OrderDesk
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -44,34 +39,19 @@ class EntryDesk:
     ending = False
     """Set once the daemon is to stop: nothing is sent that opens anything."""
 
-    def __init__(
-        self,
-        bus: EventBus,
-        log: FilteringBoundLogger,
-        broker: Broker,
-        journal: Journal,
-        *,
-        strategies: Mapping[str, StrategyRules],
-        rules: EntryRules,
-        splits: Mapping[str, Split],
-        trades: OpenTrades,
-        desk: OrderDesk,
-        watch: AccountWatch,
-        brakes: Brakes,
-        netting: bool,
-    ) -> None:
-        self._bus = bus
-        self._log = log
-        self._broker = broker
-        self._journal = journal
-        self._strategies = strategies
-        self._rules = rules
-        self._splits = splits
-        self._trades = trades
+    def __init__(self, floor: Floor, desk: OrderDesk, watch: AccountWatch, brakes: Brakes) -> None:
+        self._bus = floor.bus
+        self._log = floor.log
+        self._broker = floor.broker
+        self._journal = floor.journal
+        self._strategies = floor.terms.strategies
+        self._rules = floor.terms.rules
+        self._splits = floor.terms.splits
+        self._trades = floor.trades
         self._desk = desk
         self._watch = watch
         self._brakes = brakes
-        self._netting = netting
+        self._netting = not floor.broker.account().hedging
         self.blocked: Counter[BlockReason] = Counter()
         self._blocked_day = _BEGINNING.date()
         self._blocked_today: set[tuple[str, BlockReason]] = set()

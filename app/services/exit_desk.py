@@ -1,41 +1,29 @@
 """From exit signals, plans and deadlines to orders that close."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
 from app.domain.market import Candle
 from app.domain.orders import CloseReason
 from app.domain.rules import StrategyRules
 from app.events import ExitSignalEvent, StrategiesEvaluatedEvent
-from app.ports import Broker
-from app.risk.limits import EntryRules
 from app.risk.manage import ClosePart, MoveStop, manage
 from app.risk.plans import PositionPlan, held_back, next_deadline, owing
 from app.risk.stops import Levels
-from app.services.open_trades import OpenTrades
+from app.services.floor import Floor
 from app.services.order_desk import OrderDesk
 
 
 class ExitDesk:
     """Closes positions, moves their stops, and withdraws entries whose signal is over."""
 
-    def __init__(
-        self,
-        log: FilteringBoundLogger,
-        broker: Broker,
-        *,
-        strategies: Mapping[str, StrategyRules],
-        rules: EntryRules,
-        trades: OpenTrades,
-        desk: OrderDesk,
-    ) -> None:
-        self._log = log
-        self._broker = broker
-        self._strategies = strategies
-        self._rules = rules
-        self._trades = trades
+    def __init__(self, floor: Floor, desk: OrderDesk) -> None:
+        self._log = floor.log
+        self._broker = floor.broker
+        self._strategies = floor.terms.strategies
+        self._rules = floor.terms.rules
+        self._trades = floor.trades
         self._desk = desk
 
     def leave(self, event: ExitSignalEvent) -> None:

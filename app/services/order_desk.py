@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
-from app.bus import EventBus
 from app.domain.orders import (
     Action,
     BlockReason,
@@ -24,12 +22,12 @@ from app.events import (
     OrderRejectedEvent,
     StopMovedEvent,
 )
-from app.ports import Broker, Journal
 from app.risk.limits import ApprovedOrder, approve_exit
 from app.risk.pace import OrderPace
 from app.risk.plans import PositionPlan, exit_intent, kept, leaving, owing
 from app.services.brakes import Brakes
-from app.services.open_trades import OpenTrades, SentEntry
+from app.services.floor import Floor
+from app.services.open_trades import SentEntry
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _MOST_UNANSWERED = 2
@@ -48,20 +46,16 @@ class OrderDesk:
     holds back entries that come too fast.
     """
 
-    def __init__(
-        self, bus: EventBus, log: FilteringBoundLogger, broker: Broker, journal: Journal,
-        trades: OpenTrades, *, brakes: Brakes, account: int, max_slippage: int,
-        pace: OrderPace,
-    ) -> None:  # fmt: skip
-        self._bus = bus
-        self._log = log
-        self._broker = broker
-        self._journal = journal
-        self._trades = trades
+    def __init__(self, floor: Floor, brakes: Brakes) -> None:
+        self._bus = floor.bus
+        self._log = floor.log
+        self._broker = floor.broker
+        self._journal = floor.journal
+        self._trades = floor.trades
         self._brakes = brakes
-        self._account = account
-        self._max_slippage = max_slippage
-        self._pace = pace
+        self._account = floor.broker.account().login
+        self._max_slippage = floor.terms.max_slippage
+        self._pace = OrderPace(floor.terms.requests_per_minute)
         self._unanswered = 0
         self.at = _BEGINNING
         """The market's now."""

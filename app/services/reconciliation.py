@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
 from app.domain.orders import (
     Action,
@@ -22,37 +21,17 @@ from app.domain.orders import (
     PendingOrder,
     Position,
 )
-from app.ports import Broker, Journal
 from app.risk.plans import PositionPlan, reconciled
 from app.services.adoption import Adoption
 from app.services.brakes import Brakes
 from app.services.broker_reports import BrokerReports
 from app.services.evidence import SKEW, Evidence
+from app.services.floor import Floor
 from app.services.looks import Looks
-from app.services.open_trades import OpenTrades
 from app.services.order_desk import OrderDesk, said
 
 _GIVEN_UP = frozenset({IntentState.LOST, IntentState.REJECTED, IntentState.CANCELLED})
 _NO_TIME = timedelta()
-
-
-class Patience(msgspec.Struct, frozen=True):
-    """When what the broker does not show is believed.
-
-    It takes so many complete `looks` in a row. An order in doubt can appear for `entry` after it
-    was sent, and one that was accepted for as long after it was seen last; an `exit` of all that is
-    open is asked for again sooner: the position bounds what it can close. `in_flight` is how long
-    an order at market may stay unfilled until it is withdrawn.
-    """
-
-    looks: int = 3
-    entry: timedelta = timedelta(minutes=5)
-    exit: timedelta = timedelta(seconds=15)
-    in_flight: timedelta = timedelta(minutes=1)
-
-
-AT_HAND = Patience(looks=1, entry=timedelta(), exit=timedelta())
-"""For a broker in this process: what it does not show is not there."""
 
 
 class Reconciliation:
@@ -60,27 +39,22 @@ class Reconciliation:
 
     def __init__(
         self,
-        log: FilteringBoundLogger,
-        broker: Broker,
-        journal: Journal,
-        *,
-        trades: OpenTrades,
+        floor: Floor,
         desk: OrderDesk,
         reports: BrokerReports,
         adoption: Adoption,
         brakes: Brakes,
-        patience: Patience,
     ) -> None:
-        self._log = log
-        self._broker = broker
-        self._journal = journal
-        self._trades = trades
+        self._log = floor.log
+        self._broker = floor.broker
+        self._journal = floor.journal
+        self._trades = floor.trades
         self._desk = desk
         self._reports = reports
         self._adoption = adoption
-        self._evidence = Evidence(broker, journal, brakes)
+        self._evidence = Evidence(floor.broker, floor.journal, brakes)
         self._brakes = brakes
-        self._patience = patience
+        self._patience = floor.terms.patience
         self._looks = Looks()
         self._unclear: set[str] = set()
         """Client ids of orders in doubt that cannot be told from what the broker shows."""

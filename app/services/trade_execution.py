@@ -19,7 +19,8 @@ from app.events import (
 )
 from app.ports import Broker, Journal
 from app.services.base import Health, Service
-from app.services.desks import TradingTerms, open_desks
+from app.services.desks import open_desks
+from app.services.floor import TradingTerms
 
 E = TypeVar("E", bound=Event)
 

@@ -68,7 +68,7 @@ from app.risk.ids import magic_of
 from app.risk.limits import ApprovedOrder, EntryRules, RiskLimits
 from app.risk.restrictions import Restrictions
 from app.risk.splitting import Split
-from app.services.desks import TradingTerms
+from app.services.floor import TradingTerms
 from app.services.trade_execution import TradeExecutionService
 
 E = TypeVar("E", bound=Event)
