@@ -14,6 +14,7 @@ from app.domain.orders import (
     IntentState,
     OrderResult,
     OrderState,
+    PendingOrder,
     Refusal,
 )
 from app.events import (
@@ -249,6 +250,14 @@ class OrderDesk:
     def withdraw(self, entry: SentEntry, why: str) -> None:
         """Cancel an entry that waits."""
         entry.withdrawn = self.cancel(entry.intent, entry.ticket, why)
+
+    def withdraw_exit(self, plan: PositionPlan, order: PendingOrder, why: str) -> None:
+        """Cancel an order that would close a position and does not."""
+        reason = plan.exit_reason or CloseReason.SIGNAL
+        intent = exit_intent(
+            plan, self._account, volume=order.volume, reason=reason, candle_time=order.placed_at
+        )
+        self.cancel(intent, order.ticket, why)
 
     def cancel(self, intent: Intent, ticket: int, why: str) -> bool:
         """Cancel an order; say whether it was. The broker shows in time that it is gone."""

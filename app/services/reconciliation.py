@@ -189,6 +189,19 @@ class Reconciliation:
             self._brakes.stop(BlockReason.DOUBLE_EXECUTION, why, now)
         elif not order.position:
             self._adoption.order(order, now)
+        elif record is None and order.position in self._trades.plans:
+            self._meet_nameless_exit(order, now)
+
+    def _meet_nameless_exit(self, order: PendingOrder, now: datetime) -> None:
+        """Withdraw an exit of ours that lost its name, was given up, and came up after all.
+
+        While the broker shows it and does not fill it, nothing else closes the position.
+        """
+        plan = self._trades.plans[order.position]
+        _, since = self._looks.count(("nameless", order.ticket), now)
+        ours = order.magic == plan.magic and order.kind is OrderKind.MARKET
+        if ours and now - since > self._patience.in_flight:
+            self._desk.withdraw_exit(plan, order, f"not filled in {self._patience.in_flight}")
 
     def _withdraw_if_overdue(self, record: IntentRecord, now: datetime) -> None:
         """Withdraw an order at market that the broker shows and does not fill."""

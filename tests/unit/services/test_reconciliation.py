@@ -18,7 +18,7 @@ from app.events import (
     PositionClosedEvent,
     PositionReducedEvent,
 )
-from tests.fates import FINE, LOST_REPLY, NEVER_ARRIVED, REFUSED, Fate, Killed, Reply
+from tests.fates import FINE, LOST_REPLY, NEVER_ARRIVED, REFUSED, Comment, Fate, Killed, Reply
 from tests.ledger import replace
 from tests.trader import LONG, Trader, opened, strategy
 
@@ -399,6 +399,23 @@ def test_stops_moved_by_a_person_are_followed() -> None:
     trader.account.modify(ticket, stop_loss=BELOW, take_profit=None)
     trader.cycle()
     assert [(plan.stop, plan.take_profit) for plan in trader.plans] == [(BELOW, None)]
+
+
+def test_an_exit_that_comes_up_late_without_its_name_and_hangs_is_withdrawn() -> None:
+    """Given up, it would keep the position open for good: no other exit leaves while it is shown.
+
+    Found by the million intents. Red without `_meet_nameless_exit`.
+    """
+    trader = opened(Trader())
+    late = replace(LOST_REPLY, unseen=30, fills_after=None, comment=Comment.STRIPPED)
+    trader.account.fates.append(late)
+    trader.minute(leave=[("cross", LONG)])
+    trader.wait(8, seconds=5)
+    trader.restart()
+    trader.wait(60)
+    assert trader.states(Action.EXIT)[0] is IntentState.LOST
+    assert trader.account.held == {}
+    assert trader.account.waiting == {}
 
 
 # Crashes and memory
