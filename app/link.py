@@ -11,6 +11,7 @@ from app.adapters.mt5.broker import Mt5Broker, Terms
 from app.adapters.mt5.client import BridgeClient
 from app.adapters.mt5.clock import BridgeClock
 from app.adapters.mt5.dialect import WireHealth, WireTick
+from app.adapters.mt5.market_watch import MarketWatch
 from app.adapters.mt5.server_clock import UTC_CLOCK, look
 from app.adapters.mt5.source import BridgeSource
 from app.adapters.paper.broker import PaperBroker
@@ -46,6 +47,7 @@ class Link:
             stop=self.clock.stopping,
         )
         self._opened.callback(self.client.close)
+        self._watch = MarketWatch(self.client)
         self.server_time = ServerTime("UTC")
         """The wall clock of the broker's server; known once it was measured."""
         self._measured = ""
@@ -81,7 +83,13 @@ class Link:
             ConfigurationError: the broker has no such symbol.
 
         """
-        source = BridgeSource(self.client, self._settings.symbols, self.server_time, self.clock.now)
+        source = BridgeSource(
+            self.client,
+            self._settings.symbols,
+            self.server_time,
+            self.clock.now,
+            watch=self._watch,
+        )
         source.open()
         notes = [f"Market: {source.name}", self._measured]
         warnings = []
@@ -137,7 +145,14 @@ class Link:
             max_silence=max(_LEAST_SILENCE, timedelta(seconds=silence)),
             pip_values={symbol: pip for symbol, pip in pips.items() if pip is not None},
         )
-        broker = Mt5Broker(self.client, settings.symbols, terms, self.clock.now, heard=self._heard)
+        broker = Mt5Broker(
+            self.client,
+            settings.symbols,
+            terms,
+            self.clock.now,
+            heard=self._heard,
+            watch=self._watch,
+        )
         broker.open(self.clock.now())
         return broker
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from app.adapters.mt5.client import BridgeClient, NoAnswerError, NotSentError
 from app.adapters.mt5.dialect import IDEMPOTENCY, LOOK_UP, RefusalError
-from app.adapters.mt5.symbols import candidates
+from app.adapters.mt5.market_watch import no_symbol
 from app.doctor.facts import Facts
 from app.doctor.findings import Finding, fails, failure, ok, warning
 from app.domain.errors import ConfigurationError, SourceError, UnavailableError
@@ -75,7 +75,7 @@ def symbols(facts: Facts) -> Iterator[Finding]:
     for symbol in facts.settings.symbols:
         if symbol not in facts.names:
             yield fails(
-                f"the broker has no symbol '{symbol}'{candidates(symbol, facts.names)}",
+                no_symbol(symbol, facts.names),
                 "write it in TRADING_SYMBOL as the broker does, and name its folders in conf/ "
                 "after it",
             )

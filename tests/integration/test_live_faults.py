@@ -27,6 +27,7 @@ from app.events import (
     PositionClosedEvent,
 )
 from app.risk.ids import magic_of
+from app.risk.pace import OrderPace
 from tests.bridge import start_bridge
 from tests.drill import BUY, DRILLED, LEAVE, NAMES, PIECE, Drill, Ground, closes
 from tests.integration.conftest import MONDAY
@@ -250,6 +251,9 @@ class TestAReplyThatIsRefused:
             one.broker.faults({"call": CREATE, "execute": executed, **fault})
             one.run.bus.publish(EntrySignalEvent(signal=signal(one, name)))
             one.journal.lift(one.run.parts.clock.now(), "the test")
+            orders = one.run.orchestrator.services["trade_execution"].desks.orders
+            orders.end_cycle()
+            orders._pace = OrderPace(len(codes))
         one.settled(8).after(300, 10, 10, 10)
         records = [one.journal.record(intent.client_id) for intent in one.intents()]
         assert len(records) == len(codes)

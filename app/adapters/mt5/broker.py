@@ -18,7 +18,9 @@ from app.adapters.mt5.dialect import (
     WirePosition,
     WireTick,
 )
+from app.adapters.mt5.history import deals_between
 from app.adapters.mt5.ledger import Ledger
+from app.adapters.mt5.market_watch import MarketWatch
 from app.adapters.mt5.orders import result_of, send, set_stops, withdraw
 from app.adapters.mt5.symbols import Symbols
 from app.adapters.mt5.translation import account_of, order_of, position_of
@@ -79,7 +81,7 @@ class Mt5Broker:
     `poll` asks for account, positions, orders, new deals and prices at once; only when all of it
     came does anything change. Everything else answers from that, but `submit`, `modify` and
     `cancel`, which ask once and never again. `clock` is the market's now; `heard` is told what the
-    bridge says of itself.
+    bridge says of itself; `watch` is shared with whoever else wants symbols of that bridge.
     """
 
     def __init__(
@@ -90,13 +92,14 @@ class Mt5Broker:
         clock: Callable[[], datetime],
         *,
         heard: Callable[[WireHealth], None] = lambda _: None,
+        watch: MarketWatch | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
         self._heard = heard
         self._traded = tuple(symbols)
         self._terms = terms
-        self._symbols = Symbols(client, terms.pip_values)
+        self._symbols = Symbols(client, terms.pip_values, watch)
         self._quotes: dict[str, Quote] = {}
         self._ahead: dict[str, timedelta] = {}
         """How far each price was ahead of our clock when it came."""
@@ -142,7 +145,7 @@ class Mt5Broker:
             client.account,
             client.positions,
             client.orders,
-            partial(client.deals, ledger.next_since(), now + _NEAR),
+            partial(deals_between, client, ledger.next_since(), now + _NEAR),
             client.health,
             *(partial(client.tick, symbol) for symbol in self._traded),
         )
@@ -220,7 +223,7 @@ class Mt5Broker:
         """Return the ledger's deals at or after `since`, oldest first; SourceError: no answer."""
         ledger = self._opened()
         if since < ledger.since:
-            older = self._client.deals(since, ledger.since)
+            older = deals_between(self._client, since, ledger.since)
             ledger.since = since
             ledger.add(older)
         return ledger.of(since)

@@ -13,7 +13,7 @@ from app.adapters.mt5.deadlines import Flag
 from app.adapters.mt5.dialect import (
     RefusalError,
     WireAccount,
-    WireBar,
+    WireBars,
     WireDeal,
     WireHealth,
     WireMargin,
@@ -154,7 +154,7 @@ class BridgeClient:
         count: int | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
-    ) -> list[WireBar]:
+    ) -> WireBars:
         """Return the newest `count` bars, or those from `start` to `end` (aware), as they came.
 
         The last one may be forming.

@@ -43,10 +43,12 @@ class Ledger:
     ) -> list[Deal]:
         """Take deals in; return those that are new, oldest first.
 
-        `held` are the lots of each position before them, by ticket.
+        What lies before `since` was told long ago or never asked for: a bridge may list more than
+        it was asked. `held` are the lots of each position before them, by ticket.
         """
         new = []
-        for wire in sorted(told, key=lambda wire: (wire.time, wire.ticket)):
+        asked_for = (wire for wire in told if wire.time >= self.since)
+        for wire in sorted(asked_for, key=lambda wire: (wire.time, wire.ticket)):
             for deal in self._read(wire, held):
                 if deal.ticket not in self._deals:
                     self._deals[deal.ticket] = deal

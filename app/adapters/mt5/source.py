@@ -1,8 +1,9 @@
 """Candles from the bridge: closed ones only, whatever it mixes in.
 
-The bridge's last row may be forming, and what it lists may be doubled, out of order, off the grid
-or from the future. What is left out is counted and said. A closed bar that the bridge gives
-differently later is given so: whoever has announced it does not look at it again.
+The bridge's last row may be forming (`Closing` tells), and what it lists may be doubled, out of
+order, off the grid, from the future or impossible. What is left out is counted and said. A closed
+bar that the bridge gives differently later is given so: whoever has announced it does not look at
+it again.
 """
 
 from collections import Counter
@@ -10,10 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
+
 from app.adapters.mt5.client import BridgeClient
-from app.adapters.mt5.dialect import RefusalError, WireBar
+from app.adapters.mt5.closing import Closing, Listed, Question
+from app.adapters.mt5.dialect import WireBar, WireBars
+from app.adapters.mt5.market_watch import MarketWatch
 from app.domain.broker_time import ServerTime
-from app.domain.errors import ConfigurationError, SourceError, UnavailableError, nearest
+from app.domain.errors import SourceError, UnavailableError
 from app.domain.market import Candle, Timeframe
 from app.log_setup import get_logger
 from app.ports import Ask
@@ -30,8 +35,6 @@ _LONGEST_BREAK = timedelta(days=14)
 _OLDEST = datetime(1971, 1, 1, tzinfo=UTC)
 _EARLY = timedelta(minutes=1)
 """How far ahead of our clock a bar may open before it is said to come from the future."""
-_SETTLED = timedelta(seconds=2)
-_SUGGESTED = 5
 
 
 class BridgeSource:
@@ -42,6 +45,7 @@ class BridgeSource:
         symbols: those that will be asked for.
         server_time: the grid candles stand on.
         now: the market's now, aware UTC.
+        watch: shared with whoever else wants symbols of that bridge.
 
     """
 
@@ -51,11 +55,15 @@ class BridgeSource:
         symbols: Sequence[str],
         server_time: ServerTime,
         now: Callable[[], datetime],
+        *,
+        watch: MarketWatch | None = None,
     ) -> None:
         self._client = client
+        self._watch = watch or MarketWatch(client)
         self._symbols = tuple(symbols)
         self._server_time = server_time
         self._now = now
+        self._closing = Closing(client, now)
         self._expected: dict[Ask, Sequence[Candle] | SourceError] = {}
         self._wrong: Counter[tuple[str, Timeframe, str]] = Counter()
         self._log = get_logger("bridge")
@@ -75,18 +83,13 @@ class BridgeSource:
         """
         try:
             self._client.health()
-            known = self._client.symbols()
-            self._check_names(known)
-            self._watch()
+            self._watch.add(self._symbols)
         except SourceError as error:
             raise UnavailableError(f"the {self.name} does not answer: {error}") from None
 
     def expect(self, asks: Sequence[Ask]) -> None:
         """Ask all of these at once; `latest` gives each answer once, a failure until the next."""
-        answers = self._client.together(
-            *(partial(self._newest, a.symbol, a.timeframe, a.count, a.now) for a in asks)
-        )
-        self._expected = dict(zip(asks, answers, strict=True))
+        self._expected = dict(zip(asks, self._answered(asks), strict=True))
 
     def latest(
         self, symbol: str, timeframe: Timeframe, count: int, now: datetime
@@ -97,11 +100,12 @@ class BridgeSource:
         """
         ask = Ask(symbol, timeframe, count, now)
         answer = self._expected.get(ask)
+        if answer is None:
+            [answer] = self._answered([ask])
+        elif not isinstance(answer, SourceError):
+            del self._expected[ask]
         if isinstance(answer, SourceError):
             raise answer
-        if answer is None:
-            return self._newest(symbol, timeframe, count, now)
-        del self._expected[ask]
         return answer
 
     def after(
@@ -117,80 +121,66 @@ class BridgeSource:
             start = now - page * _MOST_PAGES
             self._log.warning("%s %s: candles before %s UTC are lost", symbol, timeframe, start)
         bars: list[WireBar] = []
-        for end in _page_ends(start, now, page):
-            last_second = end if end == now else end - _LAST_SECOND
-            bars += self._client.bars(symbol, timeframe, start=start, end=last_second)
+        impossible = 0
+        *ends, _ = _page_ends(start, now, page)
+        for end in ends:
+            told = self._client.bars(symbol, timeframe, start=start, end=end - _LAST_SECOND)
+            bars += told.bars
+            impossible += told.impossible
             start = end
-        candles = self._closed(self._candles(symbol, timeframe, bars), now)
-        return [candle for candle in candles if candle.time > last]
+
+        def to_the_end() -> Listed:
+            told = self._client.bars(symbol, timeframe, start=start, end=now)
+            whole = WireBars(bars + told.bars, impossible + told.impossible)
+            return self._listed(symbol, timeframe, whole, now)
+
+        [answer] = self._closing.closed([Question(symbol, to_the_end)])
+        if isinstance(answer, SourceError):
+            raise answer
+        return [candle for candle in answer if candle.time > last]
 
     def close(self) -> None:
         """Forget what was asked ahead."""
         self._expected.clear()
 
-    def _check_names(self, known: Sequence[str]) -> None:
-        if not known:
-            raise UnavailableError(f"the {self.name} lists no symbols: log its terminal in")
-        for symbol in self._symbols:
-            if symbol not in known:
-                raise ConfigurationError(
-                    f"the broker has no symbol '{symbol}'{_alike(symbol, known)}"
-                )
+    def _answered(self, asks: Sequence[Ask]) -> list[Sequence[Candle] | SourceError]:
+        """Ask all of these at once; return what to answer to each."""
+        wanted = [msgspec.structs.replace(it, count=min(it.count, _MOST_AT_ONCE)) for it in asks]
+        questions = [Question(ask.symbol, partial(self._newest, ask)) for ask in wanted]
+        answers = self._closing.closed(questions)
+        return [
+            answer if isinstance(answer, SourceError) else answer[max(0, len(answer) - ask.count) :]
+            for ask, answer in zip(wanted, answers, strict=True)
+        ]
 
-    def _watch(self) -> None:
-        """Have the terminal watch the symbols; one that it does watch already may be refused."""
-        answers = self._client.together(
-            *(partial(self._client.select, symbol) for symbol in self._symbols)
-        )
-        for symbol, answer in zip(self._symbols, answers, strict=True):
-            if isinstance(answer, RefusalError) or answer is False:
-                self._log.warning("the terminal was not made to watch %s: %s", symbol, answer)
-            elif isinstance(answer, SourceError):
-                raise answer
-
-    def _newest(
-        self, symbol: str, timeframe: Timeframe, count: int, now: datetime
-    ) -> Sequence[Candle]:
-        """Ask for so many bars that `count` of them are closed at `now`, which may lie back."""
-        count = min(count, _MOST_AT_ONCE)
+    def _newest(self, ask: Ask) -> Listed:
+        """Ask for so many bars that enough are closed at the time asked for, which may lie back."""
+        symbol, timeframe, count, now = ask.symbol, ask.timeframe, ask.count, ask.now
         if count <= 0:
-            return []
+            return Listed([], None)
         newer = max(0, (self._now() - now) // timeframe.delta) + 2
         if newer < _PAGE:
-            bars = self._client.bars(symbol, timeframe, count=count + newer)
-            closed = self._closed(self._candles(symbol, timeframe, bars), now)
-            if len(closed) >= count or len(bars) < count + newer:
-                return closed[-count:]
-        return self._before(symbol, timeframe, count, now)
+            told = self._client.bars(symbol, timeframe, count=count + newer)
+            listed = self._listed(symbol, timeframe, told, now)
+            enough = len(listed.closed) + told.impossible >= count
+            if enough or told.listed < count + newer:
+                return listed
+        return self._before(ask)
 
-    def _before(
-        self, symbol: str, timeframe: Timeframe, count: int, now: datetime
-    ) -> Sequence[Candle]:
-        """Ask for the bars up to `now`, as far back as it takes for `count` closed ones."""
-        span = timeframe.delta * (count + 2)
+    def _before(self, ask: Ask) -> Listed:
+        """Ask for the bars up to that time, as far back as it takes for enough closed ones."""
+        span = ask.timeframe.delta * (ask.count + 2)
         furthest = 2 * span + _LONGEST_BREAK
         while True:
-            start = max(now - span, _OLDEST)
-            bars = self._client.bars(symbol, timeframe, start=start, end=now)
-            closed = self._closed(self._candles(symbol, timeframe, bars), now)
-            if len(closed) >= count or span >= furthest:
-                return closed[-count:]
+            start = max(ask.now - span, _OLDEST)
+            told = self._client.bars(ask.symbol, ask.timeframe, start=start, end=ask.now)
+            listed = self._listed(ask.symbol, ask.timeframe, told, ask.now)
+            if len(listed.closed) + told.impossible >= ask.count or span >= furthest:
+                return listed
             span = min(2 * span, furthest)
 
-    def _closed(self, candles: Sequence[Candle], now: datetime) -> list[Candle]:
-        """Return the candles closed at `now`, of the newest one only what is settled.
-
-        Our clock may be ahead of the server's, and what seems closed be forming still. A bar after
-        it shows that it is not; without one it is taken two seconds later.
-        """
-        closed = [candle for candle in candles if candle.close_time <= now]
-        unsettled = closed and closed[-1] is candles[-1]
-        if unsettled and closed[-1].close_time > self._now() - _SETTLED:
-            del closed[-1]
-        return closed
-
-    def _candles(self, symbol: str, timeframe: Timeframe, bars: Sequence[WireBar]) -> list[Candle]:
-        """Return the bars that stand on the grid, each once, oldest first.
+    def _listed(self, symbol: str, timeframe: Timeframe, told: WireBars, now: datetime) -> Listed:
+        """Return the bars that stand on the grid, each once, oldest first, as candles.
 
         Raises:
             SourceError: none of them does.
@@ -198,8 +188,8 @@ class BridgeSource:
         """
         latest = self._now() + _EARLY
         good: dict[datetime, WireBar] = {}
-        wrong: Counter[str] = Counter()
-        for bar in bars:
+        wrong = Counter({"that cannot be true": told.impossible})
+        for bar in told.bars:
             if bar.time > latest:
                 wrong["from the future"] += 1
             elif self._server_time.candle_open(timeframe, bar.time) != bar.time:
@@ -207,7 +197,7 @@ class BridgeSource:
             else:
                 wrong["twice"] += bar.time in good
                 good[bar.time] = bar
-        if bars and wrong["off the grid"] == len(bars):
+        if told.bars and wrong["off the grid"] == len(told.bars):
             raise SourceError(
                 f"{symbol} {timeframe.title_name}: no bar stands on the candles of "
                 f"{self._server_time}: check broker.server_timezone"
@@ -215,7 +205,11 @@ class BridgeSource:
         times = sorted(good)
         wrong["out of order"] += times != list(good)
         self._report(symbol, timeframe, +wrong)
-        return [self._candle(symbol, timeframe, good[time]) for time in times]
+        candles = [self._candle(symbol, timeframe, good[time]) for time in times]
+        return Listed(
+            [candle for candle in candles if candle.close_time <= now],
+            times[-1] if times else None,
+        )
 
     def _candle(self, symbol: str, timeframe: Timeframe, bar: WireBar) -> Candle:
         return Candle(
@@ -254,10 +248,3 @@ def _page_ends(start: datetime, now: datetime, page: timedelta) -> Iterator[date
         start += page
         yield start
     yield now
-
-
-def _alike(symbol: str, known: Sequence[str]) -> str:
-    """Return how the broker may spell a symbol: with a suffix, or almost so."""
-    folded = symbol.casefold()
-    alike = [name for name in known if name.casefold().startswith(folded)]
-    return f": expected one of {', '.join(alike[:_SUGGESTED])}" if alike else nearest(symbol, known)

@@ -6,21 +6,27 @@ from decimal import Decimal
 
 from app.adapters.mt5.client import BridgeClient
 from app.adapters.mt5.dialect import WireSymbol
+from app.adapters.mt5.market_watch import MarketWatch
 from app.adapters.mt5.translation import money_per_lot, rules_of
 from app.domain.errors import ConfigurationError, SourceError, nearest
 from app.domain.market import SymbolRules
 
 _KEPT_FOR = timedelta(minutes=15)
 """A tick's value moves with the rate of its currency."""
-_MOST_HINTS = 5
 _CLOSED_TO_ENTRIES = frozenset({"0", "3", "DISABLED", "CLOSEONLY"})
 
 
 class Symbols:
     """What orders must obey, by symbol; `pip_values` are pips in 1.0 of price."""
 
-    def __init__(self, client: BridgeClient, pip_values: Mapping[str, float | Decimal]) -> None:
+    def __init__(
+        self,
+        client: BridgeClient,
+        pip_values: Mapping[str, float | Decimal],
+        watch: MarketWatch | None = None,
+    ) -> None:
         self._client = client
+        self._watch = watch or MarketWatch(client)
         self._pip_values = pip_values
         self._wire: dict[str, WireSymbol] = {}
         self._rules: dict[str, SymbolRules] = {}
@@ -31,16 +37,12 @@ class Symbols:
 
         Raises:
             ConfigurationError: the broker has no such symbol.
+            UnavailableError: it lists none.
             SourceError: no answer.
 
         """
-        known = self._client.symbols()
+        self._watch.add(symbols)
         for symbol in symbols:
-            if symbol not in known:
-                raise ConfigurationError(
-                    f"the broker has no symbol '{symbol}'{candidates(symbol, known)}"
-                )
-            self._client.select(symbol)
             self._read(symbol, now)
 
     def refresh(self, now: datetime) -> None:
@@ -83,16 +85,3 @@ class Symbols:
         self._wire[symbol] = wire
         self._rules[symbol] = rules_of(wire, self._pip_values)
         self._read_at[symbol] = now
-
-
-def candidates(symbol: str, known: Sequence[str]) -> str:
-    """Return a hint at the symbols that may be meant: with a suffix, in capitals, or alike."""
-    stem = symbol.casefold()
-    alike = [
-        name
-        for name in known
-        if name.casefold().startswith(stem) or stem.startswith(name.casefold())
-    ]
-    if alike:
-        return f": expected {' or '.join(alike[:_MOST_HINTS])}"
-    return nearest(symbol, known)

@@ -36,6 +36,10 @@ class NoAnswerError(MaybeSentError):
     """The whole deadline was waited for in vain."""
 
 
+class TooLongError(MaybeSentError):
+    """The reply is longer than was to be read."""
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What came back, whatever its status; `retry_after` as the header has it."""
 
@@ -133,7 +137,7 @@ class Transport:
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > limit:
-                    raise MaybeSentError(
+                    raise TooLongError(
                         f"{request.method} {request.url.path}: a reply of more than {limit:,} bytes"
                     )
         finally:

@@ -18,7 +18,9 @@ class Recorded:
     """Answers questions for bars out of `markets`: (symbol, timeframe) -> open time (UTC) -> bar.
 
     Bars that open after `now` are not there yet; the last one given may be forming. `spoil` may
-    change a list before it is sent.
+    change a list before it is sent. The tick of a symbol is that of `ticks`, else one in the last
+    second of its newest minute, or of `now`. `asked` are the questions for bars, `looks` those for
+    ticks and the terminal's health.
     """
 
     def __init__(self, markets, now, server="NY+7"):
@@ -27,23 +29,39 @@ class Recorded:
         self.server = ServerTime(server)
         self.spoil = lambda rows: rows
         self.asked = []
+        self.ticks = {}
+        self.connected = True
+        self.looks = []
 
     def __call__(self, request):
         name, _, query = request.path.removeprefix("/mt5/").rpartition("/")[0], "", {}
         query = {key: one[0] for key, one in parse_qs(request.target.partition("?")[2]).items()}
         call = request.path.rpartition("/")[2]
         if call == "health":
-            return reply({"status": "ok"})
+            self.looks.append("health")
+            return reply({"status": "ok", "terminal_connected": self.connected})
         if call == "symbols":
             return reply(sorted({symbol for symbol, _ in self.markets}))
         if call == "select":
             return reply({"symbol": request.json["symbol"], "success": True, "action": "added"})
         symbol = name.partition("/")[2]
+        if call == "tick":
+            self.looks.append(symbol)
+            return self.tick(symbol)
         self.asked.append((symbol, query))
         market = self.markets.get((symbol, Timeframe(query["timeframe"])))
         if market is None:
             return reply({"detail": f"no symbol {symbol}"}, status=404, bare=True)
         return reply(self.spoil(self.rows(market, query)))
+
+    def tick(self, symbol):
+        time = self.ticks.get(symbol)
+        if time is None:
+            opens = [o for (of, _), market in self.markets.items() if of == symbol for o in market]
+            newest = max(opened for opened in opens if opened <= self.now)
+            time = min(newest + timedelta(seconds=59), self.now)
+        price = {"symbol": symbol, "time": self.written(time), "bid": 1.1, "ask": 1.10008}
+        return reply(price)
 
     def rows(self, market, query):
         opens = [opened for opened in market if opened <= self.now]

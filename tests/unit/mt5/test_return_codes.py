@@ -88,7 +88,8 @@ def test_the_words_say_what_a_trader_can_do_about() -> None:
 
 def test_only_refusals_of_account_and_market_block_entries() -> None:
     for code, verdict in TABLE.items():
-        assert (verdict.blocks is not None) is (verdict.outcome is Outcome.REFUSED), code
+        blocks = verdict.outcome in {Outcome.REFUSED, Outcome.THROTTLED}
+        assert (verdict.blocks is not None) is blocks, code
         assert judge(code, 7).blocks is None
     assert judge(10019, 0).blocks is BlockReason.NO_MONEY
     assert judge(10018, 0).blocks is BlockReason.MARKET_CLOSED

@@ -18,7 +18,7 @@ from app.adapters.mt5.dialect.account import (
     leverage,
     names,
 )
-from app.adapters.mt5.dialect.bars import WireBar, bars
+from app.adapters.mt5.dialect.bars import WireBar, WireBars, bars
 from app.adapters.mt5.dialect.envelope import RefusalError, payload
 from app.adapters.mt5.dialect.readings import Row, moment, read, read_all
 from app.adapters.mt5.dialect.records import (
@@ -57,6 +57,7 @@ __all__ = [
     "Row",
     "WireAccount",
     "WireBar",
+    "WireBars",
     "WireDeal",
     "WireHealth",
     "WireMargin",
