@@ -75,10 +75,10 @@ class Referee:
 
     def _before_entry(self, intent: Intent) -> None:
         trader, name = self.trader, intent.client_id
+        # A clock that was set back shows from the next cycle on.
+        at = max(trader.now, trader.service.desks.orders.at)
         standing = [
-            block
-            for block in trader.journal.blocks(trader.now)
-            if block.stops(intent.strategy, trader.now)
+            block for block in trader.journal.blocks(at) if block.stops(intent.strategy, at)
         ]
         assert not standing, f"I11: {name} is sent under {standing}"
         doubt = self.account.doubt(intent.symbol, trader.now)
