@@ -88,7 +88,7 @@ class TradeExecutionService(Service):
             self.desks.reconciliation.begin(now)
         if self._trade and self._remote:
             self.log.info(
-                "Account taken over: %d positions, %d orders on their way, %d in doubt",
+                "Account as last seen: %d positions, %d orders on their way, %d in doubt",
                 len(self._plans),
                 len(self._sent),
                 self.metrics()["orders_in_doubt"],

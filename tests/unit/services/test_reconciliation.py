@@ -430,7 +430,7 @@ def test_what_is_found_at_a_start_is_said(caplog: pytest.LogCaptureFixture) -> N
     trader.wait(1)
     caplog.set_level("INFO")
     trader.restart()
-    assert "Account taken over: 1 positions, 2 orders on their way, 1 in doubt" in caplog.text
+    assert "Account as last seen: 1 positions, 2 orders on their way, 1 in doubt" in caplog.text
 
 
 def test_a_crash_leaves_a_deal_taken_in_whole_or_not_at_all() -> None:
