@@ -42,6 +42,7 @@ class Brakes:
         self._switch = floor.terms.switch
         self._seen: Switch | None = None
         self._refusals: Counter[tuple[str, str]] = Counter()
+        self._found: set[tuple[BlockReason, str]] = set()
 
     def start(self, at: datetime) -> None:
         """Obey the kill switch as it stands by now, and say what stands since an earlier run."""
@@ -113,13 +114,24 @@ class Brakes:
             self._set(Block(BlockReason.COOLDOWN, detail, at, until, strategy))
 
     def stop(self, reason: BlockReason, detail: str, at: datetime) -> None:
-        """Block all entries until the operator has looked."""
-        self._set(Block(reason, detail, at))
+        """Block all entries until the operator has looked.
 
-    def _set(self, block: Block) -> None:
+        What is found while they are blocked already is said too, once: who lifts the block must
+        know of it.
+        """
+        if not self._set(Block(reason, detail, at)) and (reason, detail) not in self._found:
+            self._announce(Block(reason, detail, at))
+        self._found.add((reason, detail))
+
+    def _set(self, block: Block) -> bool:
+        """Set a block, unless one stands that covers it."""
         if any(standing.covers(block) for standing in self._journal.blocks(block.since)):
-            return
+            return False
         self._journal.block(block)
+        self._announce(block)
+        return True
+
+    def _announce(self, block: Block) -> None:
         self._say(INFO if block.reason in _QUIET else CRITICAL, block)
         self._bus.publish(
             TradingBlockedEvent(

@@ -292,3 +292,19 @@ def test_whatever_blocks_entries_an_exit_goes_out(reason: BlockReason) -> None:
     assert trader.refused() == [reason]
     assert trader.states(Action.EXIT) == [IntentState.FILLED]
     assert trader.account.held == {}
+
+
+def test_what_is_found_while_entries_are_blocked_is_said_too_and_once() -> None:
+    """Whoever lifts the block must know of it. Found by the million intents.
+
+    Red when a block that stands already keeps the next finding quiet.
+    """
+    trader = Trader()
+    magic = trader.strategies["cross"].magic
+    for _ in range(2):
+        trader.account.stranger(magic=magic)
+        trader.wait(5)
+    found = [event.detail for event in trader.of(TradingBlockedEvent)]
+    assert len({detail.split(" in ")[0] for detail in found}) == len(found)
+    assert sum("position" in detail for detail in found) == 2
+    assert len(trader.journal.blocks(trader.now)) == 1
