@@ -83,6 +83,7 @@ class Adoption:
             or self._journal.by_ticket(deal.order) is not None
             or self._journal.by_ticket(deal.position) is not None
             or self._journal.intent(client_id_in(deal.comment)) is not None
+            or any(it.intent.ticket == deal.position for it in self._journal.unsettled())
         )
 
     def _resume(self, record: IntentRecord, now: datetime) -> None:

@@ -418,6 +418,27 @@ def test_an_exit_that_comes_up_late_without_its_name_and_hangs_is_withdrawn() ->
     assert trader.account.waiting == {}
 
 
+def test_the_exit_of_an_adopted_position_is_booked_by_what_was_asked_for() -> None:
+    """Its opening is not in the journal; its deal comes late, nameless, and after a restart.
+
+    The plan is gone by then: a closing by hand was told after the position had been adopted. Found by the million intents. Red when `Adoption` does not look at the exits on their way.
+    """
+    trader = Trader()
+    ticket = trader.account.stranger(magic=trader.strategies["cross"].magic)
+    trader.wait(4)
+    trader.account.fates.append(
+        replace(LOST_REPLY, comment=Comment.STRIPPED, deal_later=120, position_later=0)
+    )
+    trader.minute(leave=[("cross", LONG)])
+    assert ticket not in trader.account.held
+    trader.service.desks.trades.drop(trader.plans[0])
+    trader.journal.flush()
+    trader.now += timedelta(seconds=180)
+    trader.restart()
+    trader.wait(4)
+    assert trader.states(Action.EXIT) == [IntentState.FILLED]
+
+
 # Crashes and memory
 
 
