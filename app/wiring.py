@@ -167,8 +167,13 @@ def _strategy_evaluation(parts: Parts, bus: EventBus) -> StrategyEvaluationServi
 
 
 def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
+    return TradeExecutionService(bus, parts.broker, parts.journal, trading_terms(parts))
+
+
+def trading_terms(parts: Parts) -> TradingTerms:
+    """Return what is traded, and within which rules."""
     settings = parts.settings
-    terms = TradingTerms(
+    return TradingTerms(
         strategies={
             one.rules.name: one.rules for loaded in parts.strategies.values() for one in loaded
         },
@@ -185,7 +190,6 @@ def _trade_execution(parts: Parts, bus: EventBus) -> TradeExecutionService:
         remote=parts.live_market,
         patience=_patience(parts),
     )
-    return TradeExecutionService(bus, parts.broker, parts.journal, terms)
 
 
 def splits_of(settings: Settings) -> dict[str, Split]:

@@ -119,15 +119,15 @@ def own_process():
 
 @pytest.fixture
 def main_here(folder, monkeypatch, capsys, own_process):
-    """Run the daemon's command in this process: quicker, for what ends early."""
+    """Run the daemon's command, or another's, in this process: quicker, for what ends early."""
 
-    def run(*arguments, **names):
+    def run(*arguments, main=main_orchestrated.main, **names):
         with monkeypatch.context() as patched:
             for name in [name for name in os.environ if name not in KEPT]:
                 patched.delenv(name)
             for name, value in {"MARKET_DATA_SPEED": "0", **names}.items():
                 patched.setenv(name, value)
-            code = main_orchestrated.main(list(arguments))
+            code = main(list(arguments))
         said = capsys.readouterr()
         return Ended(code, said.out, said.err)
 

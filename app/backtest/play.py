@@ -1,0 +1,110 @@
+"""Plays history through the daemon's own build, and keeps its books."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from app.adapters.replay import ReplaySource
+from app.assembly import Parts
+from app.backtest.assumptions import assumptions
+from app.backtest.book import Book
+from app.backtest.charting import Charting
+from app.backtest.equity import EquityCurve
+from app.backtest.outcome import Outcome
+from app.domain.errors import ConfigurationError
+from app.events import CycleCompletedEvent
+from app.orchestrator import TradingOrchestrator
+
+_WEEKEND = timedelta(days=3)
+"""How much earlier than asked for the data may end: at a Friday's close, before a holiday."""
+_PROGRESS_EVERY = 500
+"""Cycles."""
+
+
+class Play:
+    """A run over history: the services that trade live, on bars and a paper account.
+
+    Args:
+        name: what the operator calls it.
+        parts: history, its clock, a paper broker and a journal in memory.
+
+    """
+
+    def __init__(self, name: str, parts: Parts) -> None:
+        source, broker, server_time = parts.source, parts.broker, parts.entry_rules.server_time
+        if not isinstance(source, ReplaySource) or source.end_time is None:
+            raise ConfigurationError("a backtest needs history that ends: expected --data or --to")
+        wanted = parts.settings.market_data.until
+        if wanted is not None and wanted - source.end_time > _WEEKEND:
+            raise ConfigurationError(
+                f"market_data.until is {wanted:%Y-%m-%d %H:%M} UTC, "
+                f"but the data end at {source.end_time:%Y-%m-%d %H:%M} UTC"
+            )
+        self._name = name
+        self._parts = parts
+        self._progress: Callable[[datetime], object] = lambda _: None
+        self._interrupted = False
+        self._began, self._until = source.start_time, source.end_time
+        self.orchestrator = TradingOrchestrator(parts.settings, parts)
+        bus = self.orchestrator.event_bus
+        self._capital = broker.account().balance
+        self._equity = EquityCurve(self._capital, self._began, server_time.day)
+        self._book = Book(bus, broker, self._equity)
+        span = self._until - self._began
+        self._charts = [
+            Charting(bus, symbol, parts.timeframes(symbol), span, server_time)
+            for symbol in parts.settings.symbols
+        ]
+        bus.subscribe(CycleCompletedEvent, self._on_cycle, owner="backtest")
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """From when to when is played, aware UTC."""
+        return self._began, self._until
+
+    def run(self, progress: Callable[[datetime], object] = lambda _: None) -> None:
+        """Play to the end of the data, or until `stop`, telling the market's time to `progress`.
+
+        Raises GaveUpError as the daemon does.
+        """
+        self._progress = progress
+        self.orchestrator.start()
+        try:
+            self.orchestrator.run()
+        finally:
+            self.orchestrator.stop()
+
+    def stop(self) -> None:
+        """End the run after the running cycle; safe from a signal handler."""
+        self._interrupted = True
+        self.orchestrator.wind_down()
+
+    def outcome(self) -> Outcome:
+        """Return what came of it, as far as it was played."""
+        self._equity.end()
+        book, account = self._book, self._parts.broker.account()
+        ended = self._parts.clock.now()
+        metrics = self.orchestrator.services["data_fetching"].metrics()
+        return Outcome(
+            name=self._name,
+            began=self._began,
+            ended=ended,
+            complete=not self._interrupted,
+            currency=account.currency,
+            capital=self._capital,
+            balance=account.balance,
+            final_equity=account.equity,
+            trades=book.trades,
+            still_open=book.still_open,
+            equity=self._equity.points,
+            drawdown=self._equity.drawdown,
+            exposed=book.exposed,
+            signals=book.signals,
+            refused=dict(book.refused),
+            candles=int(metrics["new_candles"]),
+            charts=[charting.chart for charting in self._charts],
+            assumptions=(*assumptions(self._parts.settings), *self._parts.notes),
+        )
+
+    def _on_cycle(self, event: CycleCompletedEvent) -> None:
+        if event.cycle % _PROGRESS_EVERY == 0:
+            self._progress(event.time)

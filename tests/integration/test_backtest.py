@@ -1,0 +1,165 @@
+"""History through the services that trade live: the same trades, and books that add up."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app import assembly, main_backtest, settings
+from app.backtest.play import Play
+from app.events import EntrySignalEvent, ExitSignalEvent
+from app.main_live_regime import LiveTradingManager
+from tests.integration.conftest import Run
+
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+REAL = Path(__file__).parents[2] / "../shared/market_data"
+
+
+@pytest.fixture
+def bars(folder, simulated_bars):
+    """Return a file of two days of the simulated market, in the folder of this test."""
+    simulated_bars(days=2).to_csv("EURUSD.csv", index=False)
+    return "EURUSD.csv"
+
+
+@pytest.fixture
+def backtest(main_here):
+    """Run the command here; return how it ended."""
+    return lambda *arguments, **names: main_here(*arguments, main=main_backtest.main, **names)
+
+
+def environ(file):
+    return {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": str(file), "MARKET_DATA_SPEED": "0"}
+
+
+def parts_of(names):
+    return assembly.connect(settings.load(environ=names, dotenv=None).settings)
+
+
+def decided(signals):
+    return [(it.candle.close_time, it.strategy, it.direction, it.facts) for it in signals]
+
+
+class TestParity:
+    """Daemon, backtest and predecessor are the same parts: the same bars, the same trades."""
+
+    def check(self, names):
+        daemon = Run(names, {}).to_the_end()
+        deals = list(daemon.parts.broker.deals(BEGINNING))
+        play = Play("test", parts_of(names))
+        play.run()
+        assert list(play.orchestrator.parts.broker.deals(BEGINNING)) == deals
+        old = LiveTradingManager(parts_of(names))
+        old.run()
+        assert list(old.execution._broker.deals(BEGINNING)) == deals
+        signals = [event.signal for event in daemon.of(EntrySignalEvent, ExitSignalEvent)]
+        assert len(signals) > 10
+        assert len(deals) > 10
+        return play.outcome(), deals
+
+    @pytest.mark.parametrize("mode", ["immediate", "batch"])
+    def test_the_same_trades_on_a_file(self, bars, mode):
+        """P19, P28. Red when the predecessor evaluates before all rows of its cycle are in."""
+        names = {**environ(bars), "SERVICES_TRADE_EXECUTION_EXECUTION_MODE": mode}
+        outcome, deals = self.check(names)
+        assert sum(
+            trade.net for trade in outcome.trades
+        ) == outcome.balance - outcome.capital - sum(
+            deal.net
+            for deal in deals
+            if deal.symbol and deal.position not in {trade.ticket for trade in outcome.trades}
+        )
+
+    @pytest.mark.skipif(not REAL.exists(), reason="the recorded market data are not here")
+    def test_the_same_trades_on_recorded_data(self, folder):
+        names = environ((REAL / "GBPUSD_M1_201202.csv").resolve()) | {"TRADING_SYMBOLS": "GBPUSD"}
+        self.check(names)
+
+
+class TestCommand:
+    def test_files_and_console_add_up(self, backtest, bars):
+        """S9: figures, trades and equity, on the console and in files."""
+        ended = backtest("--data", bars, "--capital", "5000", "--out", "out")
+        assert (ended.code, ended.err) == (0, "")
+        assert "=== Backtest: EURUSD on EURUSD.csv ===" in ended.out
+        for title in ("Figures, USD", "By strategy", "By regime", "By month", "Assumptions"):
+            assert f"=== {title} ===" in ended.out
+        names = {path.name for path in Path("out").iterdir()}
+        assert {"trades.csv", "trades.parquet", "equity.csv", "figures.json"} <= names
+        assert "report.html" in names
+        with Path("out/trades.csv").open() as file:
+            trades = list(csv.DictReader(file))
+        figures = json.loads(Path("out/figures.json").read_text())
+        assert trades
+        assert "5,000.00" in ended.out
+        assert str(len(trades)) in json.dumps(figures)
+
+    def test_the_same_bars_give_the_same_files(self, backtest, bars):
+        for folder in ("one", "two"):
+            assert backtest("--data", bars, "--out", folder).code == 0
+        for name in ("trades.csv", "equity.csv", "figures.json", "report.html"):
+            assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+    def test_one_strategy_and_part_of_the_data(self, backtest, bars):
+        ended = backtest(
+            *("--data", bars, "--strategy", "ema-cross-m1"),
+            *("--from", "2025-01-06T12:00", "--to", "2025-01-07"),
+        )
+        assert ended.code == 0
+        assert "Period: 2025-01-06 12:00 to 2025-01-07 00:00 UTC" in ended.out
+        strategies = ended.out.partition("=== By strategy ===")[2].partition("===")[0]
+        assert "ema-cross-m1" in strategies
+        assert "rsi-bollinger" not in strategies
+
+    def test_a_live_environment_is_no_matter(self, backtest, bars):
+        """Nobody's account is touched by a look at history."""
+        live = {"TRADE_MODE": "live", "API_BASE_URL": "http://127.0.0.1:9"}
+        assert backtest("--data", bars, "--to", "2025-01-06T03:00", **live).code == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (("--strategy", "ema-cros-m1"), 78, "--strategy: there is no 'ema-cros-m1'"),
+            (("--from", "yesterday"), 64, "--from: 'yesterday' is no ISO date or time"),
+            (("--from", "2031-01-01"), 78, "market_data.start"),
+            (("--to", "2031-01-01"), 78, "the data end at 2025-01-08 00:00"),
+            (("--data", "nowhere.csv"), 78, "nowhere.csv"),
+            (("--capital", "-1"), 64, "--capital"),
+            (("--out", "file/out"), 78, "file"),
+        ],
+    )
+    def test_a_mistake_is_one_line(self, backtest, bars, arguments, code, said):
+        Path("file").write_text("")
+        data = () if "--data" in arguments else ("--data", bars)
+        ended = backtest(*data, *arguments)
+        assert ended.code == code
+        assert said in ended.err
+        assert "Traceback" not in ended.err
+
+    def test_without_data_the_simulated_market_is_played(self, backtest, folder):
+        ended = backtest("--to", "2025-01-06T12:00")
+        assert ended.code == 0
+        assert "simulated market" in ended.out
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is no signal one can send there")
+    def test_ctrl_c_keeps_what_was_played(self, daemon, folder, simulated_bars):
+        simulated_bars(days=60).to_parquet("EURUSD.parquet", index=False)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.main_backtest", "--data", "EURUSD.parquet", "--out", "out"],
+            env=daemon.environment({}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.send_signal(signal.SIGINT)
+        ended = daemon.ended(process)
+        assert (ended.code, ended.err) == (0, "")
+        assert "Interrupted" in ended.out
+        assert Path("out/report.html").exists()
