@@ -249,7 +249,8 @@ class Referee:
             plan = plans[ticket]
             assert plan.volume == held.volume, f"I3: {plan} is {held}"
             assert plan.direction is held.direction, f"I3: {plan} is {held}"
-            if self.trader.journal.by_ticket(ticket) is not None:
+            made_by = self.trader.journal.by_ticket(ticket)
+            if made_by is not None and made_by.intent.action is Action.ENTRY:
                 assert held.stop_loss is not None, f"no stop: {held}"
             assert plan.stop == held.stop_loss, f"I3: {plan} is {held}"
 
