@@ -222,10 +222,11 @@ def _paper(
     earlier: str | None = None,
     keep: Callable[[str], object] | None = None,
 ) -> PaperBroker:
-    return PaperBroker(_paper_terms(settings), settings.symbols, earlier=earlier, keep=keep)
+    return PaperBroker(paper_terms(settings), settings.symbols, earlier=earlier, keep=keep)
 
 
-def _paper_terms(settings: Settings) -> PaperTerms:
+def paper_terms(settings: Settings) -> PaperTerms:
+    """Return what a paper account starts with, and what trading costs there."""
     paper = settings.broker.paper
     pips = {symbol: settings.trading.pip_value(symbol) for symbol in settings.symbols}
     return PaperTerms(

@@ -12,24 +12,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from app import assembly, settings
+from app.adapters.paper.broker import PaperBroker
 from app.assembly import Parts
-from app.backtest import figures, files, report, tables
+from app.backtest import figures, files, honesty, report, tables
 from app.backtest.outcome import Outcome
 from app.backtest.play import Play
 from app.command_line import exit_code, new_command_line
 from app.domain.errors import ConfigurationError, UsageError, nearest
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
+from app.settings import Settings
 
-DEFAULT_DAYS = timedelta(days=30)
-"""Of the simulated market, where no data and no end are given."""
+
+class Costs(StrEnum):
+    """How much of what trading costs is charged."""
+
+    ZERO = "zero"
+    CONFIG = "config"
+    DOUBLE = "double"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,17 +66,49 @@ def main(arguments: list[str] | None = None) -> int:
         out: Annotated[
             Path | None, typer.Option(help="A folder for trades, equity, figures and the report.")
         ] = None,
+        costs: Annotated[
+            Costs, typer.Option(help="What trading costs: nothing, as configured, or twice that.")
+        ] = Costs.CONFIG,
+        check_look_ahead: Annotated[
+            bool,
+            typer.Option(
+                "--check-look-ahead", help="See that nothing hangs on what came later, and end."
+            ),
+        ] = False,
+        check_warm_up: Annotated[
+            bool,
+            typer.Option(
+                "--check-warm-up", help="See that twice the history decides the same, and end."
+            ),
+        ] = False,
         config: Annotated[
             Path | None,
             typer.Option(help="The configuration file (default: config/services.yaml)."),
         ] = None,
     ) -> None:
         """Play history through the services that trade live, and say what came of it."""
-        names = _names(data or [], begin, end, symbol or [], capital)
-        loaded = settings.load(config, {**os.environ, **names})
         assembly.set_up_logging(LoggingSettings(level=LogLevel.ERROR), to_file=False)
-        parts = _only(strategy or [], assembly.connect(loaded.settings))
-        _run(parts, _title(parts, data or []), out)
+        names = _names(data or [], begin, end, symbol or [], capital)
+
+        def play(until: datetime | None = None, warm_up: int = 1) -> Play:
+            ends = {} if until is None else {"MARKET_DATA_UNTIL": until.isoformat()}
+            loaded = settings.load(config, {**os.environ, **names, **ends}).settings
+            parts = _only(strategy or [], assembly.connect(_warmed_up(loaded, warm_up)))
+            market = ", ".join(path.name for path in data or []) or "simulated market"
+            return Play(f"{', '.join(loaded.symbols)} on {market}", _at(costs, parts))
+
+        if check_look_ahead:
+            _tell(
+                honesty.looks_ahead(play),
+                "Nothing looks ahead: with the future cut off, rows and signals are the same",
+            )
+        elif check_warm_up:
+            _tell(
+                honesty.warms_up_too_late(lambda times: play(None, times)),
+                "Warmed up: twice the history decides the same",
+            )
+        else:
+            _run(play(), out)
 
     return exit_code(app, arguments)
 
@@ -117,13 +158,37 @@ def _only(names: Sequence[str], parts: Parts) -> Parts:
     return replace(parts, strategies=kept)
 
 
-def _title(parts: Parts, data: Sequence[Path]) -> str:
-    market = ", ".join(path.name for path in data) or "simulated market"
-    return f"{', '.join(parts.settings.symbols)} on {market}"
+def _warmed_up(options: Settings, times: int) -> Settings:
+    """Return the settings with so many times the candles of warm-up."""
+    services = options.services
+    calculation = services.indicator_calculation
+    more = calculation.model_copy(update={"history_bars": calculation.history_bars * times})
+    services = services.model_copy(update={"indicator_calculation": more})
+    return options.model_copy(update={"services": services})
 
 
-def _run(parts: Parts, title: str, out: Path | None) -> None:
-    play = Play(title, parts)
+def _at(costs: Costs, parts: Parts) -> Parts:
+    """Return the parts with what trading costs multiplied."""
+    if costs is Costs.CONFIG:
+        return parts
+    factor = 0 if costs is Costs.ZERO else 2
+    terms = msgspec.structs.replace(assembly.paper_terms(parts.settings), costs=factor)
+    notes = (*parts.notes, f"Costs are {costs}: spread, slippage and commission times {factor}")
+    broker = PaperBroker(terms, parts.settings.symbols)
+    return replace(parts, broker=broker, notes=notes)
+
+
+def _tell(findings: Iterator[str], well: str) -> None:
+    """Say what was found; raises SystemExit with 1 when there is anything."""
+    found = list(findings)
+    for finding in found:
+        print(finding)
+    print(f"{len(found)} findings" if found else well)
+    if found:
+        raise SystemExit(1)
+
+
+def _run(play: Play, out: Path | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: play.stop())
     started = time.perf_counter()

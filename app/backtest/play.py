@@ -61,6 +61,11 @@ class Play:
         """From when to when is played, aware UTC."""
         return self._began, self._until
 
+    @property
+    def step(self) -> timedelta:
+        """How long a candle of the fastest timeframe is."""
+        return min(timeframe.delta for _, timeframe in self._parts.indicators)
+
     def run(self, progress: Callable[[datetime], object] = lambda _: None) -> None:
         """Play to the end of the data, or until `stop`, telling the market's time to `progress`.
 

@@ -6,17 +6,22 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app import assembly, main_backtest, settings
+from app.adapters.replay import ReplaySource
+from app.backtest import honesty
 from app.backtest.play import Play
 from app.events import EntrySignalEvent, ExitSignalEvent
 from app.main_live_regime import LiveTradingManager
 from tests.integration.conftest import Run
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+TOMORROW = datetime(2030, 1, 1, tzinfo=UTC)
 REAL = Path(__file__).parents[2] / "../shared/market_data"
 
 
@@ -64,7 +69,7 @@ class TestParity:
 
     @pytest.mark.parametrize("mode", ["immediate", "batch"])
     def test_the_same_trades_on_a_file(self, bars, mode):
-        """P19, P28. Red when the predecessor evaluates before all rows of its cycle are in."""
+        """S8, S9, P19, P28, M8. Red when the predecessor evaluates before all rows of its cycle are in."""
         names = {**environ(bars), "SERVICES_TRADE_EXECUTION_EXECUTION_MODE": mode}
         outcome, deals = self.check(names)
         assert sum(
@@ -79,6 +84,57 @@ class TestParity:
     def test_the_same_trades_on_recorded_data(self, folder):
         names = environ((REAL / "GBPUSD_M1_201202.csv").resolve()) | {"TRADING_SYMBOLS": "GBPUSD"}
         self.check(names)
+
+
+class Peeking(ReplaySource):
+    """History whose newest candle has the next one's high, where there is a next one."""
+
+    def latest(self, symbol, timeframe, count, now):
+        candles = list(super().latest(symbol, timeframe, count, now))
+        if candles and (later := super().after(symbol, timeframe, candles[-1].time, TOMORROW)):
+            high = max(candles[-1].high, later[0].high)
+            candles[-1] = msgspec.structs.replace(candles[-1], high=high)
+        return candles
+
+
+class TestHonesty:
+    def played(self, names, peeks):
+        def play(until=None, warm_up=1):
+            ends = {} if until is None else {"MARKET_DATA_UNTIL": until.isoformat()}
+            parts = parts_of({**names, **ends})
+            if peeks:
+                parts.source.__class__ = Peeking
+            return Play("test", parts)
+
+        return play
+
+    @pytest.mark.parametrize("peeks", [False, True])
+    def test_a_peek_is_named_by_its_column(self, bars, peeks):
+        """A candle that knows the next one's high. Red when rows are not compared."""
+        found = list(honesty.looks_ahead(self.played(environ(bars), peeks)))
+        assert bool(found) is peeks
+        if peeks:
+            assert "column 'high' at " in found[0]
+            assert " with the future, " in found[0]
+
+    @pytest.mark.parametrize(("history", "code"), [("40", 1), ("1500", 0)])
+    def test_too_short_a_warm_up_is_named(self, backtest, bars, history, code):
+        """An average of 50 rows that has seen 40 before the start is another one."""
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": history}
+        ended = backtest("--data", bars, "--from", "2025-01-07", "--check-warm-up", **names)
+        assert ended.code == code
+        assert ("not settled" in ended.out) is bool(code)
+
+    def test_costs_are_left_out_or_doubled(self, backtest, bars):
+        """The same trades cost nothing, what is configured, or twice that."""
+        paid = {}
+        for costs in ("zero", "config", "double"):
+            assert backtest("--data", bars, "--costs", costs, "--out", costs).code == 0
+            with Path(costs, "trades.csv").open() as file:
+                first = next(csv.DictReader(file))
+            paid[costs] = Decimal(first["commission"]) / Decimal(first["volume"])
+        assert paid["zero"] == 0
+        assert paid["double"] == 2 * paid["config"] < 0
 
 
 class TestCommand:

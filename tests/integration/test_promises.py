@@ -7,15 +7,10 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 ROWS = {"S": 18, "E": 8, "C": 29, "V": 14, "M": 18, "L": 56, "A": 10, "F": 12, "P": 30}
 NOT_YET = {
-    "S8": "the sequential predecessor",
-    "S9": "backtests",
     "S17": "the migration guide of our own",
     "S18": "the command that gathers a bug report",
-    "M8": "the sequential predecessor",
-    "P19": "beside the sequential predecessor",
     "P20": "compared with the sequential predecessor",
     "P21": "beside the sequential predecessor",
-    "P28": "backtests",
     "P30": "rollback to the sequential predecessor",
 }
 ROW = r"[SECVMLAFP]\d{1,2}(?:[-\u2013][SECVMLAFP]?\d{1,2})?"

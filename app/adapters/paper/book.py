@@ -53,10 +53,10 @@ class Book:
         self.symbol = self.rules.symbol
         self.point = float(self.rules.point)
         fixed = terms.spread_points
-        self.spread = instrument.usual_spread if fixed is None else ceil(fixed)
-        self.data_spread = 1.0 if fixed is None else 0.0
+        self.spread = terms.costs * (instrument.usual_spread if fixed is None else ceil(fixed))
+        self.data_spread = float(terms.costs) if fixed is None else 0.0
         self.data_spread_price = self.data_spread * self.point
-        self.slippage = ceil(terms.slippage_points)
+        self.slippage = terms.costs * ceil(terms.slippage_points)
         self.candle: Candle | None = None
         self.orders: dict[int, Order] = {}
         self.gone: list[OrderGone] = []

@@ -277,4 +277,4 @@ class Ledger:
         return deal
 
     def _commission(self, volume: Decimal) -> Decimal:
-        return -self._terms.money(volume * self._terms.commission_per_lot)
+        return -self._terms.money(volume * self._terms.commission_per_lot * self._terms.costs)

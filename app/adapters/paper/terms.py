@@ -15,7 +15,7 @@ class PaperTerms(msgspec.Struct, frozen=True):
     currency. `spread_points` and `slippage_points` are points of the symbol; a spread of ``None``
     means the candle's own. `stop_out_level` is a margin level in percent. `conversion_rates` say
     what one unit of a currency is worth in account currency; `pip_values` how many pips of a
-    symbol make 1.0 of price.
+    symbol make 1.0 of price. `costs` multiplies spread, slippage and commission.
     """
 
     balance: Decimal = Decimal(10000)
@@ -26,6 +26,7 @@ class PaperTerms(msgspec.Struct, frozen=True):
     slippage_points: float = 1.0
     commission_per_lot: Decimal = Decimal("3.5")
     stop_out_level: float = 50.0
+    costs: int = 1
     conversion_rates: Mapping[str, float | Decimal] = {}
     pip_values: Mapping[str, float | Decimal] = {}
 

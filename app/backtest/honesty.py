@@ -1,0 +1,174 @@
+"""Whether a backtest can be trusted: what it decides must hang on nothing but the candles before.
+
+Two runs are compared row by row and decision by decision. One that knows less of the future must
+see and decide the same up to where it ends, to the last bit. One that knows more of the past may
+see a column a little otherwise, which is what too short a warm-up looks like, but must decide the
+same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from app.backtest.play import Play
+from app.domain.market import Timeframe
+from app.domain.rows import ColumnKind, Row, Value
+from app.domain.signals import Decision, Truth
+from app.events import IndicatorsCalculatedEvent, StrategiesEvaluatedEvent
+
+CUTS = 8
+"""How often the future is cut off."""
+LOOKED_AT = 200
+"""Candles of the fastest timeframe compared before each cut, and after the start."""
+
+
+class _Span(NamedTuple):
+    """Candles that close after `after` and not after `until`."""
+
+    after: datetime
+    until: datetime
+
+    def holds(self, time: datetime) -> bool:
+        return self.after < time <= self.until
+
+
+class _Witness:
+    """Remembers the rows and decisions of some spans of a run."""
+
+    def __init__(self, play: Play, spans: Sequence[_Span]) -> None:
+        self._spans = spans
+        self.rows: dict[tuple[datetime, str, Timeframe], Row] = {}
+        self.decisions: dict[tuple[datetime, str], Decision] = {}
+        bus = play.orchestrator.event_bus
+        bus.subscribe(IndicatorsCalculatedEvent, self._on_row, owner="honesty")
+        bus.subscribe(StrategiesEvaluatedEvent, self._on_decisions, owner="honesty")
+        play.run()
+
+    def _on_row(self, event: IndicatorsCalculatedEvent) -> None:
+        row = event.view[event.timeframe][-1]
+        closed = row.candle.close_time
+        if any(span.holds(closed) for span in self._spans):
+            self.rows[closed, event.symbol, event.timeframe] = row
+
+    def _on_decisions(self, event: StrategiesEvaluatedEvent) -> None:
+        for decision in event.decisions:
+            if any(span.holds(decision.time) for span in self._spans):
+                self.decisions[decision.time, decision.strategy] = decision
+
+    def of(self, span: _Span) -> "_Seen":
+        """Return what was seen in one span, in the order of time."""
+        return _Seen(
+            {key: row for key, row in self.rows.items() if span.holds(key[0])},
+            {key: one for key, one in self.decisions.items() if span.holds(key[0])},
+        )
+
+
+class _Seen(NamedTuple):
+    rows: Mapping[tuple[datetime, str, Timeframe], Row]
+    decisions: Mapping[tuple[datetime, str], Decision]
+
+
+def looks_ahead(play: Callable[[datetime | None], Play]) -> Iterator[str]:
+    """Yield each column and strategy that is otherwise when the future is cut off.
+
+    `play` makes a run that ends at a time, or with its data.
+    """
+    whole = play(None)
+    began, until = whole.span
+    looked_at = whole.step * LOOKED_AT
+    step = (until - began) / CUTS
+    cuts = [began + step * number for number in range(1, CUTS)]
+    spans = [_Span(cut - looked_at, cut) for cut in cuts]
+    witness = _Witness(whole, spans)
+    told: set[str] = set()
+    for span in spans:
+        cut_off = _Witness(play(span.until), [span])
+        yield from _new(told, _differences(witness.of(span), cut_off.of(span), "with the future"))
+
+
+def warms_up_too_late(play: Callable[[int], Play]) -> Iterator[str]:
+    """Yield each strategy that decides otherwise with more history, and the columns behind it.
+
+    `play` makes a run with so many times the configured candles of warm-up.
+    """
+    once, twice = play(1), play(2)
+    began, _ = once.span
+    span = _Span(began, began + once.step * LOOKED_AT)
+    short, long = _Witness(once, [span]).of(span), _Witness(twice, [span]).of(span)
+    told: set[str] = set()
+    for (time, strategy), decision in short.decisions.items():
+        other = long.decisions.get((time, strategy))
+        if other is None or _truths(decision) == _truths(other):
+            continue
+        columns = _unsettled(short, long, decision)
+        if strategy not in told:
+            told.add(strategy)
+            yield (
+                f"{strategy} at {_said(time)}: {_of(decision)}, with twice the history "
+                f"{_of(other)}: {', '.join(columns) or 'no column'} not settled"
+            )
+
+
+def _differences(with_future: _Seen, without: _Seen, when: str) -> Iterator[tuple[str, str]]:
+    """Yield what is guilty, and how, of every row and decision that differs; columns first."""
+    for key, row in with_future.rows.items():
+        other = without.rows.get(key)
+        time, symbol, timeframe = key
+        place = f"{symbol} {timeframe.title_name}"
+        if other is None:
+            yield place, f"{place} at {_said(time)}: there is no such candle without the future"
+            continue
+        for column, value, cut in zip(row.columns, row.values, other.values, strict=True):
+            if value != cut:
+                guilty = f"{place} column '{column.name}'"
+                yield guilty, f"{guilty} at {_said(time)}: {value} {when}, {cut} without"
+    for (time, name), decision in with_future.decisions.items():
+        found = without.decisions.get((time, name))
+        if found is None or _truths(decision) != _truths(found):
+            said = "nothing" if found is None else _of(found)
+            yield name, f"{name} at {_said(time)}: {_of(decision)} {when}, {said} without"
+
+
+def _new(told: set[str], found: Iterator[tuple[str, str]]) -> Iterator[str]:
+    for guilty, text in found:
+        if guilty not in told:
+            told.add(guilty)
+            yield text
+
+
+def _unsettled(short: _Seen, long: _Seen, decision: Decision) -> list[str]:
+    """Return the columns that differ on the rows a decision was made on, the furthest off first."""
+    off: dict[str, float] = {}
+    for key, row in short.rows.items():
+        closed, symbol, timeframe = key
+        other = long.rows.get(key)
+        if symbol != decision.symbol or closed > decision.time or other is None:
+            continue
+        for column, value, settled in zip(row.columns, row.values, other.values, strict=True):
+            if column.kind is ColumnKind.TIME or column.anchored or value == settled:
+                continue
+            name = f"{timeframe.title_name} {column.name}"
+            off[name] = max(off.get(name, 0.0), _distance(value, settled))
+    return sorted(off, key=lambda name: -off[name])[:5]
+
+
+def _distance(value: Value, other: Value) -> float:
+    if isinstance(value, float) and isinstance(other, float):
+        return abs(value - other) / max(abs(value), abs(other))
+    return 1.0
+
+
+def _truths(decision: Decision) -> tuple[Truth, ...]:
+    return decision.entry_long, decision.entry_short, decision.exit_long, decision.exit_short
+
+
+def _of(decision: Decision) -> str:
+    names = ("entry long", "entry short", "exit long", "exit short")
+    return (
+        " and ".join(n for n, truth in zip(names, _truths(decision), strict=True) if truth)
+        or "no signal"
+    )
+
+
+def _said(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}Z"
