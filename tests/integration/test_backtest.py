@@ -17,7 +17,7 @@ from app.adapters.replay import ReplaySource
 from app.backtest import honesty
 from app.backtest.play import Play
 from app.events import EntrySignalEvent, ExitSignalEvent
-from app.main_live_regime import LiveTradingManager
+from app.live_trading import LiveTradingManager
 from tests.integration.conftest import Run
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -69,7 +69,10 @@ class TestParity:
 
     @pytest.mark.parametrize("mode", ["immediate", "batch"])
     def test_the_same_trades_on_a_file(self, bars, mode):
-        """S8, S9, P19, P28, M8. Red when the predecessor evaluates before all rows of its cycle are in."""
+        """S8, S9, P19, P28, M8.
+
+        Red when the predecessor evaluates before all rows of its cycle are in.
+        """
         names = {**environ(bars), "SERVICES_TRADE_EXECUTION_EXECUTION_MODE": mode}
         outcome, deals = self.check(names)
         assert sum(

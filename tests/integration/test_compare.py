@@ -1,0 +1,125 @@
+"""Old and new beside each other: the same signals, or the first difference by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app import main_compare, main_live_regime, main_orchestrated
+from tests.bridge import start_bridge
+
+
+@pytest.fixture
+def compare(main_here):
+    return lambda *arguments, **names: main_here(*arguments, main=main_compare.main, **names)
+
+
+@pytest.fixture
+def bars(folder, simulated_bars):
+    simulated_bars(days=1).to_csv("EURUSD.csv", index=False)
+    return "EURUSD.csv"
+
+
+@pytest.fixture
+def sessions(main_here, bars):
+    """Let both systems write down what they decide on one file."""
+    names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": bars}
+    for main, file in (
+        (main_live_regime.main, "old.jsonl"),
+        (main_orchestrated.main, "new.jsonl"),
+    ):
+        assert main_here("--decisions", file, main=main, **names).code == 0
+    return Path("old.jsonl"), Path("new.jsonl")
+
+
+def test_both_play_the_same_data(compare, bars):
+    """P20: event counts, signals, errors, performance, side by side."""
+    ended = compare("--data", bars)
+    assert (ended.code, ended.err) == (0, "")
+    for row in ("candles", "errors", "balance", "seconds", "entry signals", "orders"):
+        assert f"\n{row}" in f"\n{ended.out}"
+    assert "differs" not in ended.out
+    assert ended.lines[-1] == "signals         the same"
+
+
+def test_two_sessions_that_were_written_down_are_the_same_to_the_byte(compare, sessions):
+    """P19: the old loop and the new chain decide and trade alike."""
+    old, new = sessions
+    assert old.read_bytes() == new.read_bytes()
+    assert compare("old.jsonl", "new.jsonl").code == 0
+
+
+def test_one_signal_more_is_named_exactly(compare, sessions):
+    """Its candle, its strategy, what either side says. Red when only sums are compared."""
+    _, new = sessions
+    lines = [json.loads(line) for line in new.read_text().splitlines()]
+    at = next(n for n, line in enumerate(lines) if n > 500 and line["entry_long"] is False)
+    lines[at]["entry_long"] = True
+    new.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ended = compare("old.jsonl", "new.jsonl")
+    assert ended.code == 1
+    assert "1 decisions differ" in ended.out
+    place = f"{lines[at]['strategy']} on EURUSD, candle that closed {lines[at]['time']}"
+    assert place in ended.out
+    assert "old: no signal" in ended.out
+    assert "new: entry long" in ended.out
+
+
+def test_sessions_are_compared_in_the_time_they_share(compare, sessions):
+    """One began later: what it could not see is no difference."""
+    _, new = sessions
+    lines = new.read_text().splitlines(keepends=True)
+    new.write_text("".join(lines[len(lines) // 2 :]))
+    ended = compare("old.jsonl", "new.jsonl")
+    assert ended.code == 0
+    assert f"Compared from {json.loads(lines[len(lines) // 2])['time']}" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "said"),
+    [
+        (("old.jsonl",), 64, "two decision files"),
+        (("old.jsonl", "nowhere.jsonl"), 78, "nowhere.jsonl: No such file"),
+        (("old.jsonl", "EURUSD.csv"), 78, "EURUSD.csv:1: no line of a decision file"),
+        (("old.jsonl", "later.jsonl"), 78, "share no time"),
+    ],
+)
+def test_a_mistake_is_one_line(compare, sessions, files, code, said):
+    line = json.loads(sessions[0].read_text().splitlines()[0]) | {"time": "2031-01-01T00:00:00"}
+    Path("later.jsonl").write_text(json.dumps(line) + "\n")
+    ended = compare(*files)
+    assert ended.code == code
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+class TestAccount:
+    """The single-writer rule holds between both systems."""
+
+    @pytest.fixture
+    def live(self, folder):
+        bridge = start_bridge("--symbols", "EURUSD", "--speed", "60", stepped=False)
+        yield {"TRADE_MODE": "live", "API_BASE_URL": bridge.url}
+        bridge.stop()
+
+    def test_only_one_trades_and_the_other_goes_on_when_it_ended(
+        self, live, daemon, folder, main_here
+    ):
+        """P21, P30: refused with 75, naming the holder; after the daemon's end the old one runs."""
+        process = daemon.started(folder, **live)
+        for line in process.stdout:
+            if "Trading session correlation ID" in line:
+                break
+        refused = main_here(main=main_live_regime.main, **live)
+        assert refused.code == 75
+        assert f"held by pid {process.pid} on" in refused.err
+        process.terminate()
+        assert daemon.ended(process).code == 0
+        old = type(daemon)()
+        old.command = (*daemon.command[:2], "app.main_live_regime")
+        process = old.started(folder, **live)
+        for line in process.stdout:
+            if "Account as last seen" in line:
+                break
+        process.terminate()
+        assert old.ended(process).code == 0
