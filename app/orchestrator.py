@@ -179,6 +179,7 @@ class TradingOrchestrator:
         last_cycle = None if max_cycles is None else self._cycles + max_cycles
         while self._cycles != last_cycle and clock.wait(interval):
             self._run_cycle(clock.now())
+            next_check = min(next_check, self._now + check_every)  # a clock may be set back
             if self._now >= next_check:
                 self.check_health()
                 next_check = self._now + check_every
@@ -232,6 +233,7 @@ class TradingOrchestrator:
         self._futile[name] = 0 if failed.progress else self._futile[name] + 1
         try:
             service, bindings = self._stages[name].create()
+            service.succeed(failed)
             service.start(self._now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next check tries again
             self._log.error("Restarting %s failed: %s", name, error, exc_info=error)

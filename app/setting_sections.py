@@ -306,7 +306,7 @@ class BrokerSettings(Section):
         120,
         ge=1,
         le=100_000,
-        description="requests that may leave in a minute; beyond them entries wait, nothing else",
+        description="requests that may leave in a minute; beyond them entries are refused, nothing else",
     )
     max_quote_age: float = Field(
         60.0, gt=0, le=86_400, description="seconds after which a price is too old to open on"
@@ -321,6 +321,21 @@ class BrokerSettings(Section):
         60.0, ge=1, le=86_400, description="seconds an order at market may stay unfilled"
     )
     paper: Part[PaperSettings] = PaperSettings()
+
+
+class RecordingSettings(Section):
+    """The recording of a session, for `python -m app.main_replay`."""
+
+    enabled: bool = Field(False, description="write what comes in while the daemon runs")
+    folder: FilePath = Field(
+        Path("data/recordings"), description="folder of the recordings, one file a session"
+    )
+    max_bytes: int = Field(
+        1_000_000_000,
+        ge=1_000,
+        le=1_000_000_000_000,
+        description="size of a recording at which it ends; trading goes on",
+    )
 
 
 class RegimeSettings(Section):

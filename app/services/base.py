@@ -51,6 +51,9 @@ class Service:
     def wind_down(self) -> None:
         """Begin nothing new: the end is near; safe from a signal handler."""
 
+    def succeed(self, failed: "Service") -> None:
+        """Take over from the instance that this one replaces what must not be forgotten."""
+
     def stop(self) -> None:
         """Let go of what `start` took; must not raise."""
 

@@ -72,6 +72,7 @@ class Brakes:
         if any(block.reason is BlockReason.MAX_DRAWDOWN for block in standing):
             self._journal.keep_state(DRAWDOWN_SINCE, at.isoformat())
             self._results.forget_drawdown(at)
+        self._found.clear()
         lifted = self._journal.lift(at, f"operator: ENABLE {switch.reason}".strip())
         for block in lifted:
             self._log.warning("Entries allowed again: %s lifted by the operator", block.reason)

@@ -1,6 +1,8 @@
 """From exit signals, plans and deadlines to orders that close."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +16,16 @@ from app.risk.stops import Levels
 from app.services.floor import Floor
 from app.services.order_desk import OrderDesk
 
+_FIRST_PAUSE = timedelta(seconds=5)
+_LONGEST_PAUSE = timedelta(minutes=15)
+
+
+class _Pause(NamedTuple):
+    """Until when nothing is asked, and for how long not after that."""
+
+    until: datetime
+    length: timedelta
+
 
 class ExitDesk:
     """Closes positions, moves their stops, and withdraws entries whose signal is over."""
@@ -25,6 +37,8 @@ class ExitDesk:
         self._rules = floor.terms.rules
         self._trades = floor.trades
         self._desk = desk
+        self._pauses: dict[int, _Pause] = {}
+        """Position ticket -> when what is owed of it is asked for again between candles."""
 
     def leave(self, event: ExitSignalEvent) -> None:
         """Close the positions of the strategy in the signal's direction; withdraw what waits."""
@@ -85,19 +99,42 @@ class ExitDesk:
 
     def meet_deadlines(self, candle: Candle) -> None:
         """Close what is owed or due: its longest duration, the session's or the day's end."""
-        at = candle.close_time
-        for ticket, plan in list(self._trades.plans.items()):
-            if plan.symbol != candle.symbol or plan.free <= 0:
-                continue
-            if plan.owed:
-                self._desk.close_owed(plan, candle.time)
-                plan = self._trades.plans[ticket]  # noqa: PLW2901
-            due = plan.due
-            if due is None or at < due.at or plan.free <= plan.owed:
-                continue
-            strategy = self._strategies.get(plan.strategy)
-            rules = self._broker.rules(plan.symbol)
-            after = next_deadline(plan, strategy, rules, self._rules, at) if strategy else None
-            waiting = msgspec.structs.replace(plan, due=after)
-            self._trades.keep(waiting)
-            self._desk.close(waiting, candle.time, due.lots(waiting, rules), due.reason)
+        for plan in list(self._trades.plans.values()):
+            if plan.symbol == candle.symbol and plan.free > 0:
+                if plan.owed:
+                    self._desk.close_owed(plan, candle.time)
+                self._meet_deadline(plan.ticket, candle.close_time, candle.time)
+
+    def press_on(self, now: datetime) -> None:
+        """Close what is owed or due by now, however far away the next candle is.
+
+        An exit that was refused is asked for again soon, then after twice as long each time.
+        """
+        for plan in list(self._trades.plans.values()):
+            if not plan.owed:
+                self._pauses.pop(plan.ticket, None)
+            elif self._is_time(plan.ticket, now):
+                self._desk.close_owed(plan, now)
+            if plan.free > 0:
+                self._meet_deadline(plan.ticket, now, now)
+
+    def _is_time(self, ticket: int, now: datetime) -> bool:
+        """Say whether a pause is over, and begin the next one."""
+        pause = self._pauses.get(ticket, _Pause(now, _FIRST_PAUSE))
+        if now < pause.until and pause.until - now <= pause.length:
+            return False
+        self._pauses[ticket] = _Pause(now + pause.length, min(2 * pause.length, _LONGEST_PAUSE))
+        return True
+
+    def _meet_deadline(self, ticket: int, now: datetime, at: datetime) -> None:
+        """Close what a deadline that has come asks for; `at` is what the exit's id hangs on."""
+        plan = self._trades.plans[ticket]
+        due = plan.due
+        if due is None or now < due.at or plan.free <= plan.owed:
+            return
+        strategy = self._strategies.get(plan.strategy)
+        rules = self._broker.rules(plan.symbol)
+        after = next_deadline(plan, strategy, rules, self._rules, now) if strategy else None
+        waiting = msgspec.structs.replace(plan, due=after)
+        self._trades.keep(waiting)
+        self._desk.close(waiting, at, due.lots(waiting, rules), due.reason)

@@ -27,7 +27,8 @@ class Patience(msgspec.Struct, frozen=True):
 
     It takes so many complete `looks` in a row. An order in doubt can appear for `entry` after it
     was sent, and one that was accepted for as long after it was seen last; an `exit` of all that is
-    open is asked for again sooner: the position bounds what it can close. `in_flight` is how long
+    open is asked for again sooner where positions are not netted: the position bounds what it can
+    close. `in_flight` is how long
     an order at market may stay unfilled until it is withdrawn.
     """
 
@@ -53,7 +54,7 @@ class TradingTerms:
         batch: collect the signals of a cycle and act at its end, exits first.
         trade: ``False`` answers every entry signal with MONITOR_MODE and sends nothing.
         max_slippage: points a second attempt may be worse than the decision.
-        requests_per_minute: beyond so many, entries wait.
+        requests_per_minute: beyond so many, entries are refused.
         flatten_on_breach: close everything of ours once a loss limit is broken.
         cooldown: how long a strategy opens nothing after a loss.
         switch: reads the kill switch; ``None`` where there is none.

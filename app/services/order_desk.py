@@ -31,6 +31,9 @@ from app.services.floor import Floor
 from app.services.open_trades import SentEntry
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_UNREACHABLE = frozenset(
+    {BlockReason.NO_ANSWER, BlockReason.TERMINAL_DISCONNECTED, BlockReason.WRONG_ACCOUNT}
+)
 _MOST_UNANSWERED = 2
 """Requests of a cycle whose fate may stay unknown until no more leave: a terminal that hangs must
 not hang the daemon."""
@@ -56,7 +59,8 @@ class OrderDesk:
         self._brakes = brakes
         self._account = floor.broker.account().login
         self._max_slippage = floor.terms.max_slippage
-        self._pace = OrderPace(floor.terms.requests_per_minute)
+        self.pace = OrderPace(floor.terms.requests_per_minute)
+        """Of the requests to this broker, whoever makes them."""
         self._unanswered = 0
         self.at = _BEGINNING
         """The market's now."""
@@ -95,26 +99,29 @@ class OrderDesk:
                 BlockReason.NO_ANSWER,
                 f"{self._unanswered} requests of this cycle were not answered",
             )
-        if intent.action is Action.ENTRY and not self._pace.allows_entry(self.at):
+        if intent.action is Action.ENTRY and not self.pace.allows_entry(self.at):
             return Refusal(
                 BlockReason.TOO_MANY_REQUESTS,
-                f"more than {self._pace.per_minute} requests a minute, or the broker found it so",
+                f"more than {self.pace.per_minute} requests a minute, or the broker found it so",
             )
         return None
 
     def _heard(self, result: OrderResult) -> OrderResult:
         """Take in how a request was answered."""
-        self._pace.count(self.at)
+        self.pace.count(self.at)
         self._unanswered += result.state is OrderState.UNKNOWN
         if result.blocks is BlockReason.TOO_MANY_REQUESTS:
-            self._pace.too_fast(self.at)
+            self.pace.too_fast(self.at)
         return result
 
     def _second_attempt(self, order: ApprovedOrder, result: OrderResult) -> OrderResult:
         """Try once more at the new price, while the decision still holds there."""
         intent = order.intent
         quote = self._broker.quote(intent.symbol)
-        if quote is None or self._broker.doubt(intent.symbol, self.at) is not None:
+        doubt = self._broker.doubt(intent.symbol, self.at)
+        if doubt is not None and (intent.action is Action.ENTRY or doubt.reason in _UNREACHABLE):
+            return result
+        if quote is None:
             return result
         if intent.action is Action.ENTRY and self.ending:
             return result
@@ -156,7 +163,8 @@ class OrderDesk:
         """Take in that the broker has the order, be it told by its answer or found there."""
         self.placed += 1
         self._journal.settle(intent.client_id, IntentState.PLACED, self.at, ticket=ticket)
-        self._brakes.taken(intent)
+        if intent.action is Action.ENTRY:
+            self._brakes.taken(intent)
         self._log.info(
             "Order placed: %s",
             said(intent),

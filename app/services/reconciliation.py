@@ -55,7 +55,11 @@ class Reconciliation:
         self._evidence = Evidence(floor.broker, floor.journal, brakes)
         self._brakes = brakes
         self._patience = floor.terms.patience
+        self._bounded = floor.broker.account().hedging
+        """Whether a position bounds what closes it; netted, a second exit would turn it."""
         self._looks = Looks()
+        self._missed: set[int] = set()
+        """Tickets of positions whose end no deal tells."""
         self._unclear: set[str] = set()
         """Client ids of orders in doubt that cannot be told from what the broker shows."""
 
@@ -152,7 +156,7 @@ class Reconciliation:
             withdrawn = entry is not None and entry.withdrawn
             return _NO_TIME if withdrawn else self._patience.entry
         plan = self._trades.plans.get(intent.ticket or 0)
-        whole = plan is not None and intent.volume >= plan.volume
+        whole = self._bounded and plan is not None and intent.volume >= plan.volume
         return self._patience.exit if whole else self._patience.entry
 
     def _filled(self, record: IntentRecord) -> Decimal:
@@ -219,10 +223,11 @@ class Reconciliation:
 
     def _miss(self, plan: PositionPlan, now: datetime) -> None:
         """Believe that a position is closed if its deals say so; else doubt the account."""
-        looks, _ = self._looks.count(("missing", plan.ticket), now)
+        looks, since = self._looks.count(("missing", plan.ticket), now)
         if looks < self._patience.looks or self._reports.close_by_ledger(plan, now):
             return
-        if looks == self._patience.looks:
+        if now - since >= self._patience.in_flight and plan.ticket not in self._missed:
+            self._missed.add(plan.ticket)
             self._brakes.stop(
                 BlockReason.POSITION_MISSING,
                 f"position {plan.ticket} of {plan.strategy} in {plan.symbol} is not shown, and no "

@@ -94,6 +94,13 @@ class TradeExecutionService(Service):
                 self.metrics()["orders_in_doubt"],
             )
 
+    def succeed(self, failed: Service) -> None:
+        """Go on opening nothing, and holding the pace, where the one before did."""
+        if isinstance(failed, TradeExecutionService):
+            self.desks.entries.reduce_only = failed.reduce_only
+            self.desks.entries.ending = self.desks.orders.ending = failed.desks.entries.ending
+            self.desks.orders.pace = failed.desks.orders.pace
+
     def wind_down(self) -> None:
         """Open nothing any more, from the next order on; safe from a signal handler."""
         self.desks.entries.ending = self.desks.orders.ending = True
@@ -130,7 +137,9 @@ class TradeExecutionService(Service):
         self.desks.orders.at = event.time
         if self._trade and self._remote:
             self.desks.brakes.look(event.time)
-            self.handled += self.desks.watch.look(event.time)
+            if self.desks.watch.look(event.time):
+                self.handled += 1
+                self.desks.exits.press_on(event.time)
 
     def on_new_candle(self, event: NewCandleEvent) -> None:
         """Let the broker take in the candle, report what it did, and act on what is due."""

@@ -1,5 +1,6 @@
 """The orchestrator: life cycle, cycles, metrics, and the keys that steer them."""
 
+import dataclasses
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
@@ -62,6 +63,16 @@ def minutes(configuration, bars_file, connect):
         return connect({"TRADING_TIMEFRAMES": "1", **environ, **names}, **(parts or {}))
 
     return make
+
+
+class Jumping:
+    """A clock that is so many days ahead at each look."""
+
+    def __init__(self, clock, days):
+        self.wait, self.stop, self._clock, self._days = clock.wait, clock.stop, clock, days
+
+    def now(self):
+        return self._clock.now() + timedelta(days=next(self._days))
 
 
 def recorders(run, **traits):
@@ -256,6 +267,17 @@ class TestKeysOfTheOrchestrator:
         diary.clear()
         run.orchestrator.run()
         assert diary.count("health data_fetching") == checks
+
+    def test_health_is_checked_after_a_clock_was_set_back(self, minutes):
+        """A year ahead and back again. Red when the next check stays a year away."""
+        run = minutes(30, ORCHESTRATOR_HEALTH_CHECK_INTERVAL="60")
+        clock, ahead = run.parts.clock, iter([0, 365, *[0] * 30])
+        run.orchestrator.parts = dataclasses.replace(run.parts, clock=Jumping(clock, ahead))
+        diary = recorders(run)
+        run.orchestrator.start()
+        diary.clear()
+        run.orchestrator.run()
+        assert diary.count("health data_fetching") > 20
 
     def test_a_status_line_names_the_unhealthy(self, minutes, console):
         """P22: what failed is visible in the logs."""

