@@ -25,7 +25,11 @@ BROUGHT_ALONG = {
     "typing_extensions": "pydantic",
 }
 """Module -> the distribution that cannot be without it."""
-EXTRAS = {"app/bridge": "bridge", "app/adapters/journal": "postgresql"}
+EXTRAS = {
+    "app/bridge": "bridge",
+    "app/adapters/journal": "postgresql",
+    "app/optimize": "optimize",
+}
 """Folder -> the extra whose distributions it may import, besides what is always installed."""
 MARKETS = ("history_files", "replay", "simulated_market")
 """The adapters whose candles the bridge trades on too."""
@@ -111,3 +115,14 @@ def test_every_shipped_symbol_runs(connect, symbol):
     assert evaluated >= 6 * len(run.parts.strategies[symbol])
     assert run.metrics("services", "strategy_evaluation", "not_ready") == 0
     assert all(run.parts.indicators[symbol, each] for each in run.parts.timeframes(symbol))
+
+
+def test_every_command_the_guides_name_exists():
+    """S17: the migration guide, the manual and the README name nothing that is not there."""
+    named = set()
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        named |= set(re.findall(r"python3? -m (app\.\w+)", page.read_text("utf-8")))
+    assert {"app.main_orchestrated", "app.main_live_regime", "app.main_compare"} <= named
+    for module in named:
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module

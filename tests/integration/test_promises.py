@@ -7,8 +7,6 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 ROWS = {"S": 18, "E": 8, "C": 29, "V": 14, "M": 18, "L": 56, "A": 10, "F": 12, "P": 30}
 NOT_YET = {
-    "S17": "the migration guide of our own",
-    "S18": "the command that gathers a bug report",
 }
 ROW = r"[SECVMLAFP]\d{1,2}(?:[-\u2013][SECVMLAFP]?\d{1,2})?"
 LIST = re.compile(rf"(?:^|\()\s*({ROW}(?:(?:,| and)\s+{ROW})*)(?=[:.,;)]|$)", re.MULTILINE)
