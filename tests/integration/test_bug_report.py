@@ -33,7 +33,7 @@ def test_it_holds_versions_settings_files_and_the_end_of_the_log(report, folder,
     assert f"python {sys.version.split()[0]}" in text
     assert "httpx 0." in text
     assert "ta-lib 0." in text
-    assert "logging.file_output = True" in text
+    assert "logging.file_output = true" in text
     assert "# environment LOGGING_FILE_OUTPUT" in text
     assert "strategies/eurusd/" in text
     assert "Shutdown complete. Thank you for trading!" in text
