@@ -199,6 +199,9 @@ class Referee:
                     and event.reason is BlockReason.UNKNOWN_ORDER
                     for event in self.trader.events[before:]
                 )
+                said = said or any(
+                    f"position {ticket} " in detail for _, detail in self.trader.logged
+                )
                 taken_for_ours = self.trader.journal.by_ticket(ticket) is not None
                 assert said or taken_for_ours, f"I4: nobody says stranger {ticket}"
 

@@ -199,6 +199,8 @@ class Trader:
         self.cycles = 0
         self.events: list[Event] = []
         self.failures: list[Exception] = []
+        self.logged: set[tuple[BlockReason, str]] = set()
+        """What earlier lives found; its events may have died with them, its log lines did not."""
         self.account.poll(self.now)
         self.connect()
 
@@ -232,6 +234,7 @@ class Trader:
 
     def restart(self) -> None:
         """End the process as kill -9 does, and start it again, which may raise SourceError."""
+        self.logged |= self.service.desks.brakes._found
         self.journal.crash()
         self.account.poll(self.now)
         self.connect()
