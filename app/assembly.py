@@ -14,12 +14,13 @@ from app.adapters.paper.broker import PaperBroker
 from app.adapters.paper.terms import PaperTerms
 from app.adapters.restriction_files import load_restrictions
 from app.adapters.strategy_files import declared_timeframes, load_strategies
+from app.adapters.switch_file import read_switch
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
 from app.domain.market import Timeframe
 from app.feed import open_market
 from app.indicators.registry import IndicatorSpec, columns_of
-from app.ports import Broker, Clock, DataSource, Journal
+from app.ports import Broker, Clock, DataSource, Journal, Switch
 from app.risk.ids import magic_of
 from app.risk.limits import EntryRules, RiskLimits
 from app.setting_services import LoggingSettings
@@ -52,6 +53,8 @@ class Parts:
     """What they should not miss."""
     live_market: bool = False
     """Whether the market goes on without us; else it is played again, and only for us."""
+    switch: Callable[[], Switch | None] | None = None
+    """Reads the kill switch; there is none where the market is played again."""
     opened: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -132,6 +135,7 @@ def connect(settings: Settings, say: Callable[[str], object] = lambda _: None) -
             notes=(*market.notes, *_traded(strategies), *_mode(settings)),
             warnings=(*market.warnings, *_broker_warnings(settings, broker), *warnings),
             live_market=link is not None,
+            switch=None if link is None else partial(read_switch, settings.risk.switch_file),
             opened=opened.pop_all(),
         )
 

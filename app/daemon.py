@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Protocol
+from uuid import uuid4
 
 import typer
 
 from app import assembly, log_setup, settings, summary
 from app.adapters.decision_file import decision_file
 from app.orchestrator import TradingOrchestrator
+from app.recording.recorder import Recorder
 from app.service_manager import ServiceManager
 from app.settings import Loaded
 from app.watchdog import Watchdog
@@ -94,7 +96,14 @@ def run(config: Path | None, decisions: Path | None, stop: Stop) -> None:
     manager = ServiceManager(os.environ)
     clock = manager.watch(parts.clock) if parts.live_market else parts.clock
     clock = stop.watchdog.watch(clock, loaded.settings.orchestrator.cycle_budget)
-    orchestrator = TradingOrchestrator(loaded.settings, replace(parts, clock=clock))
+    session, parts = uuid4(), replace(parts, clock=clock)
+    recorder = Recorder(parts, session) if loaded.settings.recording.enabled else None
+    if recorder is not None:
+        parts = recorder.parts
+        log.info("Recording the session to %s", recorder.path)
+    orchestrator = TradingOrchestrator(loaded.settings, parts, session=session)
+    if recorder is not None:
+        recorder.listen(orchestrator.event_bus)
     orchestrator.initialize()
     with ExitStack() as open_files:
         if decisions is not None:

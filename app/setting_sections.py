@@ -306,7 +306,7 @@ class BrokerSettings(Section):
         120,
         ge=1,
         le=100_000,
-        description="requests that may leave in a minute; beyond them entries are refused, nothing else",
+        description="requests that may leave in a minute; beyond them entries are refused",
     )
     max_quote_age: float = Field(
         60.0, gt=0, le=86_400, description="seconds after which a price is too old to open on"

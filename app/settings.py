@@ -19,6 +19,7 @@ from app.setting_sections import (
     BrokerSettings,
     JournalSettings,
     MarketDataSettings,
+    RecordingSettings,
     RegimeSettings,
     RestrictionsSettings,
     RiskSettings,
@@ -58,6 +59,7 @@ class Settings(Section):
     broker: Part[BrokerSettings] = BrokerSettings()
     journal: Part[JournalSettings] = JournalSettings()
     regime: Part[RegimeSettings] = RegimeSettings()
+    recording: Part[RecordingSettings] = RecordingSettings()
 
     @property
     def uses_bridge(self) -> bool:

@@ -6,10 +6,8 @@ whole system.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from app.adapters.switch_file import read_switch
 from app.assembly import Parts, Series
 from app.bus import EventBus
 from app.domain.market import Timeframe
@@ -186,7 +184,7 @@ def trading_terms(parts: Parts) -> TradingTerms:
         requests_per_minute=settings.broker.requests_per_minute,
         flatten_on_breach=settings.risk.flatten_on_breach,
         cooldown=timedelta(minutes=settings.risk.cooldown),
-        switch=partial(read_switch, settings.risk.switch_file) if parts.live_market else None,
+        switch=parts.switch,
         remote=parts.live_market,
         patience=_patience(parts),
     )

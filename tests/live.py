@@ -61,6 +61,14 @@ class Relay:
             return answer.status, self.changed(path, answer.read())
 
 
+class ByTheServersClock(Relay):
+    """Stands before a bridge that takes the times of requests for its server's wall clock."""
+
+    def passed_on(self, method, path, body, headers):
+        """Take the offset off the times asked for."""
+        return super().passed_on(method, path.replace("%2B00%3A00", ""), body, headers)
+
+
 def _handler_of(relay):
     class Handler(BaseHTTPRequestHandler):
         wbufsize = -1

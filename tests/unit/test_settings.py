@@ -120,15 +120,15 @@ KEYS = [
     ("journal.url", None, *["postgresql://u@h/d"] * 3, "mysql://me:secret@h/d", "postgresql://"),
     ("journal.folder", Path("data"), "other", Path("other"), "other", None, ""),
     ("journal.keep_days", 400, "31", 31, "31", "30", "at least 31"),
-    ("recording.enabled", False, "true", True, "true", "x", "true or false"),
-    ("recording.folder", Path("data/recordings"), "other", Path("other"), "other", None, ""),
-    ("recording.max_bytes", 10**9, "1000", 1000, "1000", "999", "at least 1000"),
     ("regime.enabled", True, "false", False, "false", "x", "true or false"),
     ("regime.warmup_bars", 500, "1", 1, "1", "0", "at least 1"),
     ("regime.persist_bars", 2, "1", 1, "1", "0", "at least 1"),
     ("regime.transition_bars", 3, "0", 0, "0", "-1", "at least 0"),
     ("regime.threshold_window", 200, "50", 50, "50", "1", "at least 2"),
     ("regime.higher_timeframe", None, "H4", "240", "h4", "H5", "unknown timeframe 'H5'"),
+    ("recording.enabled", False, "true", True, "true", "x", "true or false"),
+    ("recording.folder", Path("data/recordings"), "other", Path("other"), "other", None, ""),
+    ("recording.max_bytes", 10**9, "1000", 1000, "1000", "999", "at least 1000"),
 ]  # fmt: skip
 NAMES = {leaf.key: leaf.names for leaf in leaves(Settings)}
 BY_KEY = pytest.mark.parametrize("row", KEYS, ids=itemgetter(0))

@@ -136,6 +136,11 @@ SHOWN_BY = {
         "folder": "keys/test_live::test_folder",
         "keep_days": "keys/test_live::test_keep_days",
     },
+    "recording": {
+        "enabled": "test_recording::test_it_is_recorded_when_asked_for_and_decides_the_same",
+        "folder": "test_recording::test_the_folder_is_made_for_its_owner_alone",
+        "max_bytes": "test_recording::test_at_its_size_the_recording_ends_and_trading_goes_on",
+    },
     "regime": {
         "enabled": "keys/test_regime::test_enabled",
         "warmup_bars": "keys/test_regime::test_warmup_bars",

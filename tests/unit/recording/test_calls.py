@@ -27,7 +27,7 @@ from app.domain.orders import (
 )
 from app.domain.signals import Direction
 from app.recording.calls import CALLS, plain
-from app.recording.failures import failure_from, failure_of
+from app.recording.failures import RecordedError, failure_from, failure_of
 from app.risk.plans import PositionPlan
 
 NOON = datetime(2025, 1, 6, 12, 0, 0, 123456, tzinfo=UTC)
@@ -118,8 +118,8 @@ def test_a_failure_is_caught_as_it_was(raised, kind):
 
 def test_a_failure_of_another_kind_says_which():
     again = failure_from(*plain(failure_of(RuntimeError("no"))))
-    assert isinstance(again, Exception)
-    assert str(again) == "RuntimeError: no"
+    assert isinstance(again, RecordedError)
+    assert (type(again).__name__, str(again)) == ("RuntimeError", "no")
 
 
 def test_a_failure_says_no_password():

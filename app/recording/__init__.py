@@ -1,0 +1,1 @@
+"""A session's inputs as a file, and the services run again on them."""
