@@ -1,8 +1,8 @@
 """The predecessor: everything built in `__init__`, one loop of direct calls.
 
-What decides and what trades is the daemon's: indicators, regimes, strategies, limits, the execution
-service and its journal. What joins them is not: no bus carries anything from one step to the next, and
-no supervision replaces anything. `event_bus` only tells whoever listens.
+What decides and what trades is the daemon's: indicators, regimes, strategies, limits, the
+execution service and its journal. What joins them is not: no bus carries anything from one step to
+the next, and no supervision replaces anything. `event_bus` only tells whoever listens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

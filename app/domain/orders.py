@@ -93,7 +93,8 @@ class OrderResult(msgspec.Struct, frozen=True):
     """The broker's answer to a submission; `reason` is its own word when it refused.
 
     `moved` refuses because the price did, and nothing was executed: a new attempt may be made.
-    `blocks` says that a further entry would meet the same refusal, and why.
+    `blocks` says that a further entry would meet the same refusal, and why. `silent` says whether
+    the request waited for its whole deadline, or for a connection, in vain: a next one would, too.
     """
 
     state: OrderState
@@ -103,6 +104,7 @@ class OrderResult(msgspec.Struct, frozen=True):
     reason: str = ""
     moved: bool = False
     blocks: "BlockReason | None" = None
+    silent: bool = False
 
 
 class IntentState(StrEnum):

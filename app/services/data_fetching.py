@@ -31,6 +31,7 @@ class _Series:
         "others",
         "symbol",
         "timeframe",
+        "unfilled",
     )
 
     def __init__(self, symbol: str, timeframe: Timeframe) -> None:
@@ -43,6 +44,8 @@ class _Series:
         """How far behind the market's now the symbol is seen: that of all its series alike."""
         self.last = BEGINNING
         self.due = BEGINNING
+        self.unfilled = 0
+        """How often the gap before what the source shows could not be filled."""
         self.failing = False
         self.awaited = True
         """Whether other candles wait for its; ended by waiting in vain, until it answers again."""
@@ -77,7 +80,8 @@ class DataFetchingService(Service):
         journal: remembers the last candle announced, across restarts.
         series: symbol -> its timeframes.
         server_time: aligns slow candles.
-        nbr_bars: bars asked for; a wider gap is fetched until it is closed.
+        nbr_bars: bars asked for; a wider gap is fetched until it is closed, or given up after
+            `max_failures` failures.
         candle_index: 1 takes everything up to the most recent closed candle; with 2 the market is
             seen one candle of the symbol's fastest timeframe later, and so on.
         hold_back: market time a candle waits for those that come before it.
@@ -138,7 +142,7 @@ class DataFetchingService(Service):
         """Fetch what can be new at the cycle's `time` and announce it."""
         now = event.time
         candles = self._held
-        failed = False
+        failed_before = self._failed_fetches
         due = [s for s in self._series if s.fastest or now - s.lag >= s.due]
         self._source.expect([Ask(s.symbol, s.timeframe, self._bars, now - s.lag) for s in due])
         for series in due:
@@ -146,8 +150,9 @@ class DataFetchingService(Service):
                 candles.extend(self._fetch(series, now - series.lag))
                 series.failing, series.awaited = False, True
             except SourceError as error:
-                series.failing = failed = True
+                series.failing = True
                 self._fetch_failed(series, error)
+        failed = self._failed_fetches > failed_before
         self._failed_cycles = self._failed_cycles + 1 if failed else 0
         if candles:
             if len(candles) > 1:
@@ -178,7 +183,7 @@ class DataFetchingService(Service):
         symbol, timeframe, last = series.symbol, series.timeframe, series.last
         candles = self._source.latest(symbol, timeframe, self._bars, now)
         if candles and candles[0].time > last:
-            candles = self._source.after(symbol, timeframe, last, now)
+            candles = self._fill(series, candles, now)
         bars = len(candles)
         newest = candles[-1] if candles else None
         self._fetches += 1
@@ -207,6 +212,42 @@ class DataFetchingService(Service):
             return ()
         series.last = newest.time
         return [candle for candle in candles if candle.time > last]
+
+    def _fill(self, series: _Series, shown: Sequence[Candle], now: datetime) -> Sequence[Candle]:
+        """Return every candle since the last announced, those the source has `shown` among them.
+
+        At the last of `max_failures` failures it is what was shown: the others are lost, and said
+        to be.
+        """
+        try:
+            candles = self._since(series, shown[-1].time, now)
+        except SourceError as error:
+            series.unfilled += 1
+            if series.unfilled < self.max_failures:
+                raise
+            self._fetch_failed(series, error)
+            self.log.warning(
+                "%s %s: candles after %s and before %s are lost",
+                series.symbol,
+                series.timeframe,
+                series.last,
+                shown[0].time,
+                symbol=series.symbol,
+                timeframe=series.timeframe,
+            )
+            candles = shown
+        series.unfilled = 0
+        return candles
+
+    def _since(self, series: _Series, newest: datetime, now: datetime) -> Sequence[Candle]:
+        """Return every candle since the last announced; SourceError if it ends before `newest`."""
+        candles = self._source.after(series.symbol, series.timeframe, series.last, now)
+        if candles and candles[-1].time >= newest:
+            return candles
+        end = candles[-1].time if candles else "nothing"
+        raise SourceError(
+            f"asked for the candles after {series.last} it ends with {end}, but has {newest}"
+        )
 
     def _next_close(self, timeframe: Timeframe, closed: datetime) -> datetime:
         """Return when the candle after the one that closed at `closed` can be taken, at best."""

@@ -109,7 +109,7 @@ class OrderDesk:
     def _heard(self, result: OrderResult) -> OrderResult:
         """Take in how a request was answered."""
         self.pace.count(self.at)
-        self._unanswered += result.state is OrderState.UNKNOWN
+        self._unanswered += result.silent or result.state is OrderState.UNKNOWN
         if result.blocks is BlockReason.TOO_MANY_REQUESTS:
             self.pace.too_fast(self.at)
         return result

@@ -3,12 +3,14 @@
 The daemon is the real one, in this process; the bridge another process, whose clock is stepped.
 """
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
-from app.events import IndicatorsCalculatedEvent, NewCandleEvent
+from app.events import DataFetchFailedEvent, IndicatorsCalculatedEvent, NewCandleEvent
 from tests.integration.conftest import MONDAY
+from tests.live import ByTheServersClock
 
 MINUTE = timedelta(minutes=1)
 FRIDAYS_LAST = MONDAY.replace(day=10, hour=21, minute=59)
@@ -99,6 +101,54 @@ class TestTheLastCandleOfASession:
         assert service.latest("EURUSD", timeframe, 5, now)[-1].time == FRIDAYS_LAST
         one.after(5, 200, 200)
         assert opens(one.run) == []
+
+
+class TestAGap:
+    @pytest.mark.parametrize("server", ["America/New_York", "NY+7", "UTC+14"])
+    def test_is_filled_whatever_clock_the_bridge_reads_requests_by(self, eurusd, live, server):
+        """C5: wider than `nbr_bars`. Red without `ServerClock.around`: no candle ever comes again.
+
+        Of a server ahead of UTC hours-old ones came at every cycle, and were none of them new.
+        """
+        broker = eurusd("--server-timezone", server)
+        with closing(ByTheServersClock(broker)) as relay:
+            one = live(
+                broker,
+                relay.url,
+                BROKER_SERVER_TIMEZONE=server,
+                SERVICES_DATA_FETCHING_NBR_BARS="3",
+            )
+            one.after(60, 600, 60, 60)
+            assert opens(one.run) == [MONDAY + at * MINUTE for at in range(13)]
+            assert one.run.of(DataFetchFailedEvent) == []
+
+    def test_that_cannot_be_filled_is_a_failure_and_in_the_end_a_loss(
+        self, eurusd, live, relay, caplog
+    ):
+        """Red without `DataFetchingService._since`: it is silent, healthy and blind for ever."""
+        broker = eurusd()
+        before = relay(broker)
+        before.changed = lambda path, reply: (
+            b"[]" if "/bars" in path and "start=" in path else reply
+        )
+        names = {"NBR_BARS": "3", "MAX_FAILURES": "3"}
+        one = live(
+            broker, before.url, **{f"SERVICES_DATA_FETCHING_{k}": v for k, v in names.items()}
+        )
+        one.after(60, 600, 5)
+        assert opens(one.run) == [MONDAY]
+        assert len(one.run.of(DataFetchFailedEvent)) == 2
+        one.after(5)
+        assert opens(one.run) == [MONDAY, *(MONDAY + at * MINUTE for at in (8, 9, 10))]
+        assert not one.run.service("data_fetching").health().healthy
+        said = (
+            "candles after 2025-01-06 08:00:00+00:00 and before 2025-01-06 08:08:00+00:00 are lost"
+        )
+        assert said in caplog.text
+        one.after(60)
+        assert opens(one.run)[-1] == MONDAY + 11 * MINUTE
+        assert one.run.service("data_fetching").health().healthy
+        assert len(one.run.of(DataFetchFailedEvent)) == 3
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0"])

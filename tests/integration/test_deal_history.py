@@ -10,19 +10,11 @@ from app.adapters.mt5.server_clock import ServerClock
 from app.domain.broker_time import ServerTime
 from app.domain.orders import CloseReason
 from app.events import OrderPlacedEvent, PositionClosedEvent
-from tests.live import Relay
+from tests.live import ByTheServersClock
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 HISTORY = "GET history/closed_positions"
-
-
-class ByTheServersClock(Relay):
-    """Stands before a bridge that takes the times of requests for its server's wall clock."""
-
-    def passed_on(self, method, path, body, headers):
-        """Take the offset off the times asked for."""
-        return super().passed_on(method, path.replace("%2B00%3A00", ""), body, headers)
 
 
 @pytest.fixture
@@ -45,7 +37,8 @@ def test_a_deal_is_seen_whatever_clock_the_bridge_reads_requests_by(
 ):
     """I3: two hours after the newest deal, which is where such a bridge begins to look too late.
 
-    Red without `_before`, where the server is behind UTC: the position is gone without a deal.
+    Red without `ServerClock.around`, where the server is behind UTC: the position is gone without
+    a deal.
     """
     broker = eurusd("--server-timezone", server)
     relay = by_the_servers_clock(broker)

@@ -425,6 +425,56 @@ def test_a_gap_whose_second_question_fails_is_closed_by_the_next_cycle() -> None
     assert len(desk.cycle(at(11))) == 11
 
 
+class Holed(Market):
+    """A source that lists what is newest and cannot tell what was before: it gives `told`."""
+
+    told: Sequence[Candle] | None = ()
+
+    def after(
+        self, symbol: str, timeframe: Timeframe, last: datetime, now: datetime
+    ) -> Sequence[Candle]:
+        genuine = super().after(symbol, timeframe, last, now)
+        if self.told is None:
+            raise SourceError("no such call")
+        return [candle for candle in self.told if candle in genuine]
+
+
+@pytest.mark.parametrize("told", ["nothing", "the oldest", "an error"])
+def test_a_gap_that_cannot_be_filled_is_no_fetch(told: str) -> None:
+    """Said and counted. Red without `_since`: no candle comes any more, and all is well."""
+    market = Holed(traded(20))
+    oldest = market.candles["EURUSD", M1][:4]
+    market.told = {"nothing": [], "the oldest": oldest, "an error": None}[told]
+    desk = Desk(market, max_failures=3)
+    for failures in (1, 2):
+        assert desk.cycle(at(10)) == []
+        assert desk.service.metrics()["failed_cycles_in_a_row"] == failures
+        assert len([it for it in desk.events if isinstance(it, DataFetchFailedEvent)]) == failures
+    market.told = market.candles["EURUSD", M1]
+    assert desk.cycle(at(10)) == [f"M1 10:{minute:02}" for minute in range(1, 11)]
+    assert desk.service.health().healthy
+
+
+def test_after_so_many_failures_a_gap_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Red without the count: it stays blind for ever. Unhealthy for once, then it goes on."""
+    market = Holed(traded(40))
+    desk = Desk(market, max_failures=3)
+    assert [desk.cycle(at(10 + tenths / 10)) for tenths in (0, 1)] == [[], []]
+    assert desk.service.health().healthy
+    with caplog.at_level(logging.WARNING):
+        assert desk.cycle(at(10.2)) == ["M1 10:08", "M1 10:09", "M1 10:10"]
+    assert (
+        "candles after 2025-01-06 09:59:00+00:00 and before 2025-01-06 10:07:00+00:00 are lost"
+        in (caplog.text)
+    )
+    assert not desk.service.health().healthy
+    assert desk.service.metrics()["failed_fetches"] == 3
+    assert desk.cycle(at(11)) == ["M1 10:11"]
+    assert desk.service.health().healthy
+    assert [desk.cycle(at(30 + tenths / 10)) for tenths in (0, 1)] == [[], []], "each gap anew"
+    assert desk.cycle(at(30.2)) == ["M1 10:28", "M1 10:29", "M1 10:30"]
+
+
 def test_a_broken_source_costs_the_candles_of_no_other_series() -> None:
     """P12: what one series gave before another raised is announced in the next cycle."""
     market = Market(traded(10), (M1, M5))

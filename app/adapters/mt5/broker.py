@@ -1,4 +1,7 @@
-"""The account behind the bridge: looked at whole or not at all, ordered from at most once."""
+"""The account behind the bridge: looked at whole or not at all, ordered from at most once.
+
+Prices are no part of the account: one that does not come leaves the older one, which ages.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -78,10 +81,12 @@ class Terms(msgspec.Struct, frozen=True):
 class Mt5Broker:
     """A MetaTrader 5 account through its bridge.
 
-    `poll` asks for account, positions, orders, new deals and prices at once; only when all of it
-    came does anything change. Everything else answers from that, but `submit`, `modify` and
-    `cancel`, which ask once and never again. `clock` is the market's now; `heard` is told what the
-    bridge says of itself; `watch` is shared with whoever else wants symbols of that bridge.
+    `poll` asks for account, positions, orders, new deals, health and prices at once; only when all
+    of it but prices came does anything change. A price that did not come stays as it was, and is
+    too old to open a position on after `max_quote_age`. Everything else answers from that, but
+    `submit`, `modify` and `cancel`, which ask once and never again. `clock` is the market's now;
+    `heard` is told what the bridge says of itself; `watch` is shared with whoever else wants
+    symbols of that bridge.
     """
 
     def __init__(
@@ -138,7 +143,8 @@ class Mt5Broker:
     def poll(self, now: datetime) -> Sequence[Deal | OrderGone]:
         """Look at the account; return the deals that are new, oldest first.
 
-        Raises SourceError when any part of the answer is missing, or it is another account's.
+        Raises SourceError when any part of the answer but a price is missing, or it is another
+        account's.
         """
         client, ledger = self._client, self._opened()
         asked = client.together(
@@ -156,7 +162,7 @@ class Mt5Broker:
         deals = _listed(asked[3], WireDeal)
         health = _needed(asked[4], WireHealth)
         self._symbols.refresh(now)
-        # All of it came: from here on nothing can fail, so no new deal is forgotten.
+        # All of the account came: from here on nothing can fail, so no new deal is forgotten.
         new = ledger.add(deals, {held.ticket: held.volume for held in self._held()})
         self._health = health
         self._heard(health)

@@ -26,12 +26,18 @@ from app.adapters.mt5.dialect import (
 from app.adapters.mt5.questions import LIST_LIMIT, Questions
 from app.adapters.mt5.server_clock import UTC_CLOCK, ServerClock
 from app.adapters.mt5.submissions import Submissions
-from app.adapters.mt5.transport import MaybeSentError, NoAnswerError, NotSentError, Transport
+from app.adapters.mt5.transport import (
+    MaybeSentError,
+    NoAnswerError,
+    NotSentError,
+    Transport,
+    UnreachableError,
+)
 from app.adapters.mt5.workers import Workers
 from app.domain.errors import ConfigurationError, SourceError
 from app.domain.market import Timeframe
 
-__all__ = ["BridgeClient", "MaybeSentError", "NoAnswerError", "NotSentError"]
+__all__ = ["BridgeClient", "MaybeSentError", "NoAnswerError", "NotSentError", "UnreachableError"]
 
 T = TypeVar("T")
 
@@ -293,8 +299,8 @@ class BridgeClient:
     def together(self, *calls: Callable[[], T]) -> list[T | SourceError]:
         """Make calls of this client at the same time; return what each gave, in their order.
 
-        Once one has waited its whole deadline in vain those not begun are not made: a bridge that
-        hangs costs a deadline and not one for each call.
+        Once one has waited in vain, for its whole deadline or for a connection, those not begun
+        are not made: a bridge that hangs costs a deadline and not one for each call.
         """
         return self._workers.run(calls)
 

@@ -10,13 +10,17 @@ or hang while what it lists is forming still. The newest bar is closed
 4. when the terminal says that it is connected (or says nothing of it) and the symbol's tick, older
    than the close, has not changed for two minutes: the last bar of a session has nothing after it.
    That is longer than a terminal takes to notice that its line is dead, and costs nothing: at a
-   price so old no position is opened, and a tick ends the wait by 1. A bar that closed a quarter of
-   an hour before it is first looked at needs no second look: the market was closed when we came.
+   price so old no position is opened unless `broker.max_quote_age` was made longer, and a tick ends
+   the wait by 1. A bar that closed a quarter of an hour before it is first looked at needs no
+   second look: the market was closed when we came;
+5. when the terminal is connected as in 4, the bridge refuses to tell the symbol's tick, and the
+   close is a quarter of an hour ago: there are bridges without that call.
 
-Until then it is not given. Ticks are asked for from two seconds after the close on, and only of
-symbols whose bar is not closed by 1 to 3. A tick that came after the close came after the bars,
-too, which may lack what moved between them: they are asked for once more. A terminal that hangs
-for longer than two minutes and calls itself connected cannot be told from a market that is quiet.
+Until then it is not given. A tick from the future shows nothing: it would close all bars to come.
+Ticks are asked for from two seconds after the close on, and only of symbols whose bar is not closed
+by 1 to 3. A tick that came after the close came after the bars, too, which may lack what
+moved between them: they are asked for once more. A terminal that hangs for longer than two minutes
+and calls itself connected cannot be told from a market that is quiet.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +36,8 @@ from app.domain.market import Candle
 _SETTLED = timedelta(seconds=2)
 _QUIET = timedelta(minutes=2)
 _LONG_QUIET = timedelta(minutes=15)
+EARLY = timedelta(minutes=1)
+"""How far ahead of our clock a bar or tick may be before it is said to come from the future."""
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -59,9 +65,9 @@ class Question(NamedTuple):
 
 
 class _Still(NamedTuple):
-    """The newest tick of a symbol, ``None`` without one, and since when it has been that."""
+    """The newest tick of a symbol, and since when it has been that."""
 
-    tick: WireTick | None
+    tick: WireTick
     since: datetime
 
 
@@ -116,7 +122,7 @@ class Closing:
     ) -> None:
         """Look at the terminal; take what is closed out of `in_doubt`, its answer made whole."""
         due = {at: close for at, close in in_doubt.items() if now - close >= _SETTLED}
-        quiet = self._quiet({questions[at].symbol: close for at, close in due.items()}, now)
+        ticks = self._ticks(questions, due, now)
         past = [at for at, close in due.items() if self._is_over(questions[at].symbol, close)]
         again = self._client.together(*(questions[at].ask for at in past))
         for at, answer in zip(past, again, strict=True):
@@ -125,30 +131,47 @@ class Closing:
             answers[at] = answer
             if answer.open_end is None or self._is_over(questions[at].symbol, answer.open_end):
                 del in_doubt[at]
-        for at in due.keys() - past:
-            symbol = questions[at].symbol
-            if symbol in quiet:
+        quiet = [
+            at
+            for at in due.keys() - past
+            if self._is_quiet(ticks[questions[at].symbol], questions[at].symbol, due[at], now)
+        ]
+        if quiet and self._is_connected():
+            for at in quiet:
+                symbol = questions[at].symbol
                 self._over[symbol] = max(self._over.get(symbol, _NEVER), in_doubt.pop(at))
 
-    def _quiet(self, closes: Mapping[str, datetime], now: datetime) -> set[str]:
-        """Ask for the ticks of symbols, by the close of a bar; return those that are quiet."""
-        ticks = self._client.together(*(partial(self._client.tick, symbol) for symbol in closes))
-        still = set()
-        for (symbol, close), answer in zip(closes.items(), ticks, strict=True):
-            if isinstance(answer, NotSentError | MaybeSentError):
+    def _ticks(
+        self, questions: Sequence[Question], due: Mapping[int, datetime], now: datetime
+    ) -> dict[str, WireTick | SourceError]:
+        """Ask for the ticks of the symbols in question and take in what they show."""
+        closes: dict[str, datetime] = {}
+        for at, close in due.items():
+            symbol = questions[at].symbol
+            closes[symbol] = max(close, closes.get(symbol, close))
+        told = self._client.together(*(partial(self._client.tick, symbol) for symbol in closes))
+        answers = dict(zip(closes, told, strict=True))
+        for symbol, tick in answers.items():
+            if isinstance(tick, SourceError):
                 continue
-            tick = answer if isinstance(answer, WireTick) else None
-            if tick is not None:
-                self._show(symbol, tick.time)
+            self._show(symbol, tick.time)
             before = self._still.get(symbol)
             if before is None:
-                closed_long_ago = now - close >= _LONG_QUIET
-                self._still[symbol] = _Still(tick, close if closed_long_ago else now)
+                closed_long_ago = now - closes[symbol] >= _LONG_QUIET
+                self._still[symbol] = _Still(tick, closes[symbol] if closed_long_ago else now)
             elif before.tick != tick:
                 self._still[symbol] = _Still(tick, now)
-            if now - self._still[symbol].since >= _QUIET:
-                still.add(symbol)
-        return still if still and self._is_connected() else set()
+        return answers
+
+    def _is_quiet(
+        self, tick: WireTick | SourceError, symbol: str, close: datetime, now: datetime
+    ) -> bool:
+        """Say whether nothing has come for so long that the bar will not change any more."""
+        if isinstance(tick, NotSentError | MaybeSentError):
+            return False
+        if isinstance(tick, SourceError):
+            return now - close >= _LONG_QUIET
+        return now - self._still[symbol].since >= _QUIET
 
     def _is_connected(self) -> bool:
         try:
@@ -160,6 +183,8 @@ class Closing:
         return self._over.get(symbol, _NEVER) >= close
 
     def _show(self, symbol: str, time: datetime) -> None:
-        """Take in that a symbol has shown a time of the market."""
+        """Take in that a symbol has shown a time of the market, if it can be one."""
+        if time > self._now() + EARLY:
+            return
         self._over[symbol] = max(self._over.get(symbol, _NEVER), time)
         self._shown = max(self._shown, time)

@@ -52,14 +52,17 @@ class Network(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first of the host's addresses that answers, last time's before others."""
+        """Connect to the first of the host's addresses that answers, last time's before others.
+
+        One that says nothing takes all the time there is: ConnectTimeout.
+        """
         end = min(_instant(timeout), monotonic() + _CONNECT_WITHIN)
         failure: Exception = httpcore.ConnectError("its name has no address")
         for address in sorted(_addresses(host, port, end), key=lambda one: one != self._reached):
             left = max(0.0, end - monotonic())
             try:
                 stream = super().connect_tcp(address, port, left, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except httpcore.ConnectError as error:
                 failure = error
             else:
                 self._reached = address

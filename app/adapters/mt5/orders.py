@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from app.adapters.mt5.client import BridgeClient, MaybeSentError, NotSentError
+from app.adapters.mt5.client import (
+    BridgeClient,
+    MaybeSentError,
+    NoAnswerError,
+    NotSentError,
+    UnreachableError,
+)
 from app.adapters.mt5.dialect import WireResult
 from app.adapters.mt5.return_codes import Outcome, judge
 from app.domain.orders import (
@@ -103,9 +109,11 @@ def _once(ask: Callable[[], WireResult], position: int = 0) -> OrderResult:
     try:
         return result_of(ask(), position)
     except NotSentError as error:
-        return OrderResult(OrderState.REJECTED, reason=f"not sent: {error}")
+        silent = isinstance(error, UnreachableError)
+        return OrderResult(OrderState.REJECTED, reason=f"not sent: {error}", silent=silent)
     except MaybeSentError as error:
-        return OrderResult(OrderState.UNKNOWN, reason=str(error))
+        silent = isinstance(error, NoAnswerError)
+        return OrderResult(OrderState.UNKNOWN, reason=str(error), silent=silent)
 
 
 def _comment(intent: Intent) -> str:

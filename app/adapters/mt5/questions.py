@@ -19,7 +19,7 @@ from tenacity import (
 from app.adapters.mt5.deadlines import Flag
 from app.adapters.mt5.dialect import RefusalError, Row, payload, read, read_all
 from app.adapters.mt5.server_clock import ServerClock
-from app.adapters.mt5.transport import Reply, Transport
+from app.adapters.mt5.transport import Reply, Transport, UnreachableError
 from app.domain.errors import SourceError
 
 T = TypeVar("T")
@@ -157,8 +157,13 @@ class Questions:
         self._transport.close()
 
     def _is_worth_another_try(self, error: BaseException) -> bool:
-        """Say whether the same question may get another answer: not when the bridge said no."""
+        """Say whether the same question may soon get another answer.
+
+        Not when the bridge said no, nor where nothing answers: there every try costs seconds.
+        """
         if isinstance(error, RefusalError) and error.status < _SERVER_ERROR:
+            return False
+        if isinstance(error, UnreachableError):
             return False
         return isinstance(error, SourceError) and not self._stop.is_set()
 

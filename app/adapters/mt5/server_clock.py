@@ -22,6 +22,7 @@ _LOOKS = 10
 _USUAL = ("NY+7", "Europe/Athens", "Europe/London", "Europe/Berlin", "Europe/Moscow", "NY+0")
 """Clocks of brokers' servers, most common first."""
 _NONE = timedelta()
+_SECOND = timedelta(seconds=1)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,6 +39,17 @@ class ServerClock(msgspec.Struct, frozen=True):
     def utc(self, naive: datetime) -> datetime:
         """Return the instant, aware UTC, that a time without a zone names."""
         return naive.replace(tzinfo=UTC) if self.naive_is_utc else self.server_time.to_utc(naive)
+
+    def around(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        """Return what to ask for so that all from `start` to `end` (aware) is in the answer.
+
+        Requests are in UTC, but some bridges take the numbers for their server's wall clock. Of a
+        server behind UTC that is later than was meant, of one ahead of it earlier: both ends are
+        set so that nothing is missed either way, and some hours more may be listed.
+        """
+        first = min(start, self.server_time.wall(start).replace(tzinfo=UTC))
+        last = max(end, self.server_time.wall(end).replace(tzinfo=UTC))
+        return first - _SECOND, last + _SECOND
 
 
 UTC_CLOCK = ServerClock(ServerTime("UTC"))

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from app.adapters.mt5.client import BridgeClient
-from app.adapters.mt5.closing import Closing, Listed, Question
+from app.adapters.mt5.closing import EARLY, Closing, Listed, Question
 from app.adapters.mt5.dialect import WireBar, WireBars
 from app.adapters.mt5.market_watch import MarketWatch
 from app.domain.broker_time import ServerTime
@@ -33,8 +33,6 @@ _MOST_AT_ONCE = 50_000
 _LONGEST_BREAK = timedelta(days=14)
 """How long a market may be closed; two fifths of a week are weekend besides."""
 _OLDEST = datetime(1971, 1, 1, tzinfo=UTC)
-_EARLY = timedelta(minutes=1)
-"""How far ahead of our clock a bar may open before it is said to come from the future."""
 
 
 class BridgeSource:
@@ -120,9 +118,10 @@ class BridgeSource:
         if now - last > page * _MOST_PAGES:
             start = now - page * _MOST_PAGES
             self._log.warning("%s %s: candles before %s UTC are lost", symbol, timeframe, start)
+        start, until = self._client.clock.around(start, now)
         bars: list[WireBar] = []
         impossible = 0
-        *ends, _ = _page_ends(start, now, page)
+        *ends, _ = _page_ends(start, until, page)
         for end in ends:
             told = self._client.bars(symbol, timeframe, start=start, end=end - _LAST_SECOND)
             bars += told.bars
@@ -130,7 +129,7 @@ class BridgeSource:
             start = end
 
         def to_the_end() -> Listed:
-            told = self._client.bars(symbol, timeframe, start=start, end=now)
+            told = self._client.bars(symbol, timeframe, start=start, end=until)
             whole = WireBars(bars + told.bars, impossible + told.impossible)
             return self._listed(symbol, timeframe, whole, now)
 
@@ -172,8 +171,8 @@ class BridgeSource:
         span = ask.timeframe.delta * (ask.count + 2)
         furthest = 2 * span + _LONGEST_BREAK
         while True:
-            start = max(ask.now - span, _OLDEST)
-            told = self._client.bars(ask.symbol, ask.timeframe, start=start, end=ask.now)
+            start, end = self._client.clock.around(max(ask.now - span, _OLDEST), ask.now)
+            told = self._client.bars(ask.symbol, ask.timeframe, start=start, end=end)
             listed = self._listed(ask.symbol, ask.timeframe, told, ask.now)
             if len(listed.closed) + told.impossible >= ask.count or span >= furthest:
                 return listed
@@ -186,7 +185,7 @@ class BridgeSource:
             SourceError: none of them does.
 
         """
-        latest = self._now() + _EARLY
+        latest = self._now() + EARLY
         good: dict[datetime, WireBar] = {}
         wrong = Counter({"that cannot be true": told.impossible})
         for bar in told.bars:
@@ -242,9 +241,9 @@ class BridgeSource:
                 )
 
 
-def _page_ends(start: datetime, now: datetime, page: timedelta) -> Iterator[datetime]:
-    """Yield where pages from `start` on end; there is one at least, and the last ends at `now`."""
-    while start + page < now:
+def _page_ends(start: datetime, end: datetime, page: timedelta) -> Iterator[datetime]:
+    """Yield where pages from `start` on end; there is one at least, and the last ends at `end`."""
+    while start + page < end:
         start += page
         yield start
-    yield now
+    yield end

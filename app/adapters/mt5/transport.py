@@ -20,12 +20,16 @@ from app.domain.errors import ConfigurationError, SourceError
 _KEPT = 2.0
 """Seconds an idle connection is kept: less than servers do, so that few are closed under us."""
 _JSON_CONTENT = {"Content-Type": "application/json"}
-_NOT_CONNECTED = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
+_OUT_OF_REACH = (httpcore.ConnectTimeout, httpcore.PoolTimeout)
 _BROKEN_OFF = (httpcore.NetworkError, httpcore.ProtocolError)
 
 
 class NotSentError(SourceError):
     """No byte of the request has left."""
+
+
+class UnreachableError(NotSentError):
+    """All the time a connection may take was waited for in vain: what is sent there is lost."""
 
 
 class MaybeSentError(SourceError):
@@ -103,7 +107,8 @@ class Transport:
             headers: further ones.
 
         Raises:
-            NotSentError: there was no connection to send it on.
+            NotSentError: there was no connection to send it on; UnreachableError: nor any answer
+                to the wish for one.
             MaybeSentError: something went wrong after that.
 
         """
@@ -117,10 +122,9 @@ class Transport:
         )
         try:
             return self._received(request, limit)
-        except _NOT_CONNECTED as error:
-            raise NotSentError(
-                f"{method} {path}: cannot connect to {self.address}: {error}"
-            ) from None
+        except (httpcore.ConnectError, *_OUT_OF_REACH) as error:
+            kind = UnreachableError if isinstance(error, _OUT_OF_REACH) else NotSentError
+            raise kind(f"{method} {path}: cannot connect to {self.address}: {error}") from None
         except httpcore.TimeoutException:
             raise NoAnswerError(f"{method} {path}: no answer in {timeout:g} s") from None
         except _BROKEN_OFF as error:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
-from app.adapters.mt5.transport import NoAnswerError
+from app.adapters.mt5.transport import NoAnswerError, UnreachableError
 from app.domain.errors import SourceError
 
 T = TypeVar("T")
@@ -21,7 +21,8 @@ class Workers:
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T | SourceError]:
         """Make the calls; return what each gave, in their order.
 
-        Once one has waited its whole deadline in vain those not begun are not made.
+        Once one has waited in vain, for its whole deadline or for a connection, those not begun
+        are not made.
         """
         silent = threading.Event()
 
@@ -30,7 +31,7 @@ class Workers:
                 return NoAnswerError("not asked, for the bridge does not answer")
             try:
                 return call()
-            except NoAnswerError as error:
+            except (NoAnswerError, UnreachableError) as error:
                 silent.set()
                 return error
             except SourceError as error:

@@ -1,5 +1,8 @@
 """Clients of a bridge that misbehaves."""
 
+import socket
+from contextlib import ExitStack
+
 import pytest
 
 from app.adapters.mt5.client import BridgeClient
@@ -27,6 +30,21 @@ def connect(rogue):
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def swallowing():
+    """Return the address of a host that answers no wish for a connection, as firewalls do."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(8):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        yield f"http://127.0.0.1:{address[1]}/mt5"
 
 
 @pytest.fixture

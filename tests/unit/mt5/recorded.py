@@ -19,8 +19,9 @@ class Recorded:
 
     Bars that open after `now` are not there yet; the last one given may be forming. `spoil` may
     change a list before it is sent. The tick of a symbol is that of `ticks`, else one in the last
-    second of its newest minute, or of `now`. `asked` are the questions for bars, `looks` those for
-    ticks and the terminal's health.
+    second of its newest minute, or of `now`; those of `refusing` get that reply instead of a tick.
+    With `reads_wall` the times of requests are taken for the server's wall clock. `asked` are the
+    questions for bars, `looks` those for ticks and the terminal's health.
     """
 
     def __init__(self, markets, now, server="NY+7"):
@@ -29,7 +30,9 @@ class Recorded:
         self.server = ServerTime(server)
         self.spoil = lambda rows: rows
         self.asked = []
+        self.reads_wall = False
         self.ticks = {}
+        self.refusing = {}
         self.connected = True
         self.looks = []
 
@@ -55,6 +58,8 @@ class Recorded:
         return reply(self.spoil(self.rows(market, query)))
 
     def tick(self, symbol):
+        if symbol in self.refusing:
+            return self.refusing[symbol]
         time = self.ticks.get(symbol)
         if time is None:
             opens = [o for (of, _), market in self.markets.items() if of == symbol for o in market]
@@ -68,9 +73,13 @@ class Recorded:
         if "num_bars" in query:
             opens = opens[-int(query["num_bars"]) :]
         else:
-            start, end = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
+            start, end = (self.read(query[name]) for name in ("start", "end"))
             opens = [opened for opened in opens if start <= opened <= end]
         return [market[opened] | {"time": self.written(opened)} for opened in opens]
+
+    def read(self, text):
+        time = datetime.fromisoformat(text)
+        return self.server.to_utc(time.replace(tzinfo=None)) if self.reads_wall else time
 
     def written(self, opened):
         return self.server.wall(opened).isoformat()

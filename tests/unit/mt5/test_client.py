@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.mt5.client import MaybeSentError, NoAnswerError
+from app.adapters.mt5.client import MaybeSentError, NoAnswerError, UnreachableError
 from app.adapters.mt5.dialect import RefusalError, WireResult
 from app.adapters.mt5.questions import pause_asked_for
 from app.adapters.mt5.server_clock import ServerClock
@@ -336,6 +336,16 @@ def test_a_bridge_that_hangs_costs_one_deadline_and_not_one_for_each(rogue, conn
     answers = client.together(*[client.positions] * 200)
     assert all(isinstance(answer, NoAnswerError) for answer in answers)
     assert len(rogue.asked) <= 4
+
+
+@pytest.mark.timeout(30)
+def test_a_host_that_swallows_what_is_sent_costs_one_wait_too(connect, swallowing) -> None:
+    """Red when `Workers` waits for each: a minute here, and half of one in every cycle."""
+    client = connect(swallowing, timeout=0.3, concurrency=2)
+    answers = client.together(*[client.positions] * 200)
+    tried = [answer for answer in answers if isinstance(answer, UnreachableError)]
+    assert 1 <= len(tried) <= 4
+    assert all(isinstance(answer, UnreachableError | NoAnswerError) for answer in answers)
 
 
 def test_a_symbol_that_is_none_is_no_missing_answer(client) -> None:

@@ -190,17 +190,44 @@ def test_whoever_comes_long_after_the_close_need_not_wait(recorded, newest) -> N
     assert newest(15 * MINUTE) == 99
 
 
-def test_without_any_tick_a_bar_is_given_in_the_end(rogue, recorded, newest) -> None:
-    """A bridge that has no such call, or a symbol that has no price yet."""
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_without_any_tick_a_bar_is_given_in_the_end(recorded, newest, status) -> None:
+    """A bridge that has no such call, or a terminal that cannot answer it now.
 
-    def answer(request):
-        if request.path.endswith("/tick"):
-            return reply({"detail": "Not Found"}, status=404, bare=True)
-        return recorded(request)
+    Red when a tick refused is one that stands: a bar that is forming comes after two minutes.
+    """
+    recorded.refusing["EURUSD"] = reply({"detail": "no tick"}, status=status, bare=True)
+    assert [newest(seconds * SECOND) for seconds in (5, 125, 300, 899)] == [98] * 4
+    assert newest(900 * SECOND) == 99
 
-    rogue.answer(answer)
+
+def test_a_tick_refused_for_long_closes_no_later_bar(recorded, newest) -> None:
+    """Red when the time without a tick is not counted from the close of each bar."""
+    recorded.refusing["EURUSD"] = reply({"detail": "no tick"}, status=400, bare=True)
+    assert newest(900 * SECOND) == 99
+    recorded.now = CLOSES + 1000 * SECOND
+    assert newest(1023 * SECOND) == 115
+    recorded.refusing.clear()
+    recorded.now = CLOSES + 1020 * SECOND
+    assert newest(1025 * SECOND) == 116
+
+
+def test_a_tick_refused_now_leaves_what_was_known_of_it(recorded, newest) -> None:
+    recorded.ticks["EURUSD"] = CLOSES - SECOND
     assert newest(5 * SECOND) == 98
-    assert newest(125 * SECOND) == 99
+    recorded.refusing["EURUSD"] = reply({"detail": "busy"}, status=500, bare=True)
+    assert newest(130 * SECOND) == 98
+    recorded.refusing.clear()
+    assert newest(135 * SECOND) == 99
+
+
+def test_a_tick_from_the_future_shows_nothing(recorded, newest) -> None:
+    """One wrong time, of any symbol. Red without `EARLY`: no bar is in doubt ever after."""
+    recorded.ticks["GBPUSD"] = CLOSES + timedelta(days=200)
+    assert newest(5 * SECOND, "GBPUSD") == 98
+    recorded.ticks.clear()
+    assert [newest(seconds * SECOND) for seconds in (5, 60)] == [98, 98]
+    assert newest(60 * SECOND, "GBPUSD") == 98
 
 
 def test_a_tick_that_cannot_be_had_now_says_nothing(rogue, recorded, newest) -> None:

@@ -100,7 +100,7 @@ def test_years_come_in_pages_of_a_month(ask, counts_ends) -> None:
 def test_no_deal_is_lost_or_doubled_at_the_edge_of_a_page(
     ask, *, server, counts, reads_wall, near, days
 ) -> None:
-    """Whatever a bridge counts in and takes the times for. Red without `_SEAM` or `_before`."""
+    """Whatever a bridge counts in and takes the times for. Red without `_SEAM` or `around`."""
     edges = Books([], server, reads_wall=reads_wall)
     ask(edges, NOW - days * DAY)
     since = NOW - days * DAY
@@ -132,6 +132,24 @@ def test_a_page_that_is_too_long_is_halved(ask, monkeypatch) -> None:
     assert 10 < len(books.asked) < 60
 
 
+@pytest.mark.parametrize("span", [20 * DAY, 2 * DAY, 36 * HOUR, 12 * HOUR, HOUR])
+def test_however_short_a_page_is_it_is_halved(ask, monkeypatch, span) -> None:
+    """Deals spread evenly. Red when `_SLIVER` counts for a page of hours: asked whole for ever."""
+    monkeypatch.setattr(client_module, "LIST_LIMIT", 20_000)
+    books = Books([NOW - span * at / 200 for at in range(200)])
+    assert ask(books, NOW - span) == list(range(1, 201))
+    assert len(set(books.asked)) == len(books.asked) < 20
+
+
+def test_pages_grow_again_after_a_busy_hour(ask, monkeypatch) -> None:
+    """Red when a page stays as short as it was in that hour, or begins at a month each time."""
+    monkeypatch.setattr(client_module, "LIST_LIMIT", 20_000)
+    busy = [NOW - 20 * DAY - HOUR * at / 200 for at in range(200)]
+    books = Books([NOW - at * DAY for at in range(400)] + busy)
+    assert len(ask(books, NOW - 400 * DAY)) == 600
+    assert len(books.asked) < 60
+
+
 def test_more_deals_in_a_minute_than_a_reply_holds_are_an_error(ask, monkeypatch) -> None:
     monkeypatch.setattr(client_module, "LIST_LIMIT", 2_000)
     with pytest.raises(SourceError, match="a reply of more than"):
@@ -149,7 +167,7 @@ def test_a_page_that_does_not_come_is_no_answer(rogue, connect) -> None:
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("reads_wall", [True, False])
 def test_a_look_sees_the_next_deal_wherever_the_server_is(ask, server, reads_wall) -> None:
-    """Red without `_before`: behind UTC the deals of the next hours are never shown."""
+    """Red without `around`: behind UTC the deals of the next hours are never shown."""
     books = Books([NOW, NOW + HOUR], server, reads_wall=reads_wall)
     assert ask(books, NOW - OVERLAP, NOW + 2 * HOUR) == [1, 2]
     books = Books([NOW], server, reads_wall=reads_wall)

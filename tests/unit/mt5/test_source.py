@@ -141,8 +141,35 @@ def test_a_gap_wider_than_half_a_million_candles_is_said(source, recorded, caplo
     recorded.now = FIRST + timedelta(days=400)
     with caplog.at_level(logging.WARNING):
         source.after("EURUSD", M1, FIRST, recorded.now)
-    assert len(recorded.asked) == 500
+    assert len(recorded.asked) == 501
     assert "candles before" in caplog.text
+
+
+@pytest.fixture
+def elsewhere(recorded, connect):
+    """Return a source of that market on a server of any clock."""
+
+    def on(server):
+        recorded.server = ServerTime(server)
+        client = connect(clock=ServerClock(recorded.server))
+        return BridgeSource(client, ["EURUSD"], recorded.server, lambda: recorded.now)
+
+    return on
+
+
+@pytest.mark.parametrize("reads_wall", [True, False])
+@pytest.mark.parametrize("server", ["UTC", "NY+7", "America/New_York", "UTC+14", "UTC-12"])
+def test_a_range_is_given_whole_whatever_clock_the_bridge_reads_it_by(
+    elsewhere, recorded, server, reads_wall
+) -> None:
+    """Red without `around`: bars hours old, or none; a gap is never filled."""
+    recorded.markets["EURUSD", M1] = minutes(FIRST, 6000, server="UTC")
+    recorded.now = now = FIRST + 5000 * MINUTE + 30 * SECOND
+    recorded.reads_wall = reads_wall
+    source, back = elsewhere(server), FIRST + 2500 * MINUTE
+    assert opened(source.after("EURUSD", M1, now - 10 * MINUTE, now)) == list(range(4991, 5000))
+    assert opened(source.after("EURUSD", M1, back, now)) == list(range(2501, 5000))
+    assert opened(source.latest("EURUSD", M1, 5, back)) == list(range(2495, 2500))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,18 @@ from decimal import Decimal
 
 import pytest
 
-from app.adapters.mt5.client import MaybeSentError, NoAnswerError, NotSentError
+from app.adapters.mt5 import deadlines
+from app.adapters.mt5.client import (
+    MaybeSentError,
+    NoAnswerError,
+    NotSentError,
+    UnreachableError,
+)
 from app.adapters.mt5.deadlines import Network
+from app.adapters.mt5.orders import withdraw
 from app.domain.errors import ConfigurationError, SourceError
 from app.domain.market import Timeframe
+from app.domain.orders import OrderState
 from tests.unit.mt5.misbehaving import CLOSE, RESET, Misbehaving, reply
 
 LOT = Decimal("0.1")
@@ -171,6 +179,71 @@ def test_nothing_left_when_nobody_listens(connect) -> None:
 def test_nothing_left_when_nobody_has_that_name(connect, host) -> None:
     with pytest.raises(NotSentError):
         buy(connect(f"http://{host}:5050"))
+
+
+class Tries:
+    """Counts the connections wished for."""
+
+    def __init__(self, monkeypatch):
+        self.count = 0
+        genuine = Network.connect_tcp
+
+        def counted(network, *args, **options):
+            self.count += 1
+            return genuine(network, *args, **options)
+
+        monkeypatch.setattr(Network, "connect_tcp", counted)
+
+
+@pytest.mark.timeout(30)
+def test_where_nothing_answers_no_question_is_asked_again(connect, swallowing, monkeypatch) -> None:
+    """Each try costs seconds. Red when it is retried like a connection refused."""
+    monkeypatch.setattr(deadlines, "_CONNECT_WITHIN", 0.2)
+    tries = Tries(monkeypatch)
+    with pytest.raises(UnreachableError, match="cannot connect"):
+        connect(swallowing, retry_attempts=3).positions()
+    assert tries.count == 1
+
+
+@pytest.mark.timeout(30)
+def test_one_address_that_swallows_all_the_time_is_out_of_reach(
+    connect, swallowing, monkeypatch
+) -> None:
+    """Red when the host's next address is tried with no time left: it counts as refused."""
+    genuine = socket.getaddrinfo
+
+    def two(host, port, *args, **options):
+        if host != "bridge.example":
+            return genuine(host, port, *args, **options)
+        return [(None, None, 0, "", (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    client = connect(swallowing.replace("127.0.0.1", "bridge.example"), timeout=0.3)
+    with pytest.raises(UnreachableError):
+        client.positions()
+
+
+def test_a_connection_refused_is_tried_again(connect, monkeypatch) -> None:
+    """It costs nothing, and a bridge that is started anew is back soon."""
+    tries = Tries(monkeypatch)
+    with pytest.raises(NotSentError) as refused:
+        connect(f"http://127.0.0.1:{closed_port()}/mt5", retry_attempts=2).positions()
+    assert not isinstance(refused.value, UnreachableError)
+    assert tries.count == 3
+
+
+@pytest.mark.timeout(30)
+def test_an_order_says_whether_it_waited_in_vain(rogue, connect, swallowing) -> None:
+    """Whoever has more of them to send can count it. Red without `silent` in `orders._once`."""
+    result = withdraw(connect(swallowing, timeout=0.3), 1)
+    assert (result.state, result.silent) == (OrderState.REJECTED, True)
+    result = withdraw(connect(f"http://127.0.0.1:{closed_port()}/mt5"), 1)
+    assert (result.state, result.silent) == (OrderState.REJECTED, False)
+    rogue.answer(CLOSE)
+    assert withdraw(connect(), 1).silent is False
+    rogue.answer(rogue.hang)
+    result = withdraw(connect(timeout=0.3), 1)
+    assert (result.state, result.silent) == (OrderState.UNKNOWN, True)
 
 
 GARBAGE = {

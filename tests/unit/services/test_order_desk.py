@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from app.domain.orders import Action, Block, BlockReason, CloseReason, IntentState, Refusal
+from app.domain.orders import (
+    Action,
+    Block,
+    BlockReason,
+    CloseReason,
+    IntentState,
+    OrderResult,
+    OrderState,
+    Refusal,
+)
 from app.events import (
     EntrySignalEvent,
     ExitSignalEvent,
@@ -280,6 +289,15 @@ def test_a_broker_that_hangs_is_asked_twice_a_cycle_and_the_other_exits_are_owed
     assert len(trader.account.sent) - entered == 6
     assert trader.account.held == {}
     assert {len(tickets) for tickets in trader.account.executions.values()} == {1}
+
+
+def test_a_host_that_swallows_packets_counts_as_one_that_hangs() -> None:
+    """Surely not sent, after the whole deadline. Red when only unknown fates count."""
+    orders = Trader().service.desks.orders
+    for silent in (False, True, True):
+        assert not orders.hangs
+        orders._heard(OrderResult(OrderState.REJECTED, silent=silent))
+    assert orders.hangs
 
 
 def test_the_part_of_a_position_that_could_not_be_closed_stays_owed() -> None:
