@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app import strict_yaml
+from app.adapters.search_space_checks import check_search_space
 from app.domain.errors import ConfigurationError, nearest
 from app.domain.market import Timeframe
 from app.domain.rows import Columns
@@ -25,7 +26,7 @@ def declared_timeframes(conf: Path, symbol: str) -> tuple[Timeframe, ...]:
     """
     found = {
         timeframe
-        for _, file in _read_all(conf, symbol)
+        for _, file in read_strategies(conf, symbol)
         if file.enabled
         for timeframe in file.timeframes
     }
@@ -54,24 +55,52 @@ def load_strategies(
     """
     by_name: dict[str, Document] = {}
     strategies = []
-    for document, file in _read_all(conf, symbol):
+    for document, file in read_strategies(conf, symbol):
         if file.name in by_name:
             raise ConfigurationError(
                 f"{document.where(['name'])}: '{file.name}' is already the name of "
                 f"{by_name[file.name].path}: expected a name of its own"
             )
         by_name[file.name] = document
-        strategy = Strategy.compiled(
-            file.model_copy(update={"trigger": None}) if any_candle else file,
+        strategy = compile_strategy(
+            document,
+            file,
             symbol,
-            magic(file.name),
-            {timeframe: columns(timeframe) for timeframe in file.timeframes},
-            document.where,
+            columns,
+            magic=magic,
+            rows_kept=rows_kept,
+            any_candle=any_candle,
         )
-        _check_rows(strategy, document, rows_kept)
         if file.enabled:
             strategies.append(strategy)
     return tuple(strategies)
+
+
+def compile_strategy(
+    document: Document,
+    file: StrategyFile,
+    symbol: str,
+    columns: Callable[[Timeframe], Columns],
+    *,
+    magic: Callable[[str], int],
+    rows_kept: int | None = None,
+    any_candle: bool = False,
+) -> Strategy:
+    """Return `file`, which `document` holds, perhaps with other values, compiled.
+
+    Raises:
+        ConfigurationError: what is wrong, with file and line, and the nearest name.
+
+    """
+    strategy = Strategy.compiled(
+        file.model_copy(update={"trigger": None}) if any_candle else file,
+        symbol,
+        magic(file.name),
+        {timeframe: columns(timeframe) for timeframe in file.timeframes},
+        document.where,
+    )
+    _check_rows(strategy, document, rows_kept)
+    return strategy
 
 
 def _check_rows(strategy: Strategy, document: Document, kept: int | None) -> None:
@@ -84,13 +113,20 @@ def _check_rows(strategy: Strategy, document: Document, kept: int | None) -> Non
             )
 
 
-def _read_all(conf: Path, symbol: str) -> Iterator[tuple[Document, StrategyFile]]:
+def read_strategies(conf: Path, symbol: str) -> Iterator[tuple[Document, StrategyFile]]:
+    """Yield the strategy files of `symbol`, in the order of their names, disabled ones too.
+
+    Raises:
+        ConfigurationError: no file, or a file that is no strategy.
+
+    """
     for path in _paths(conf, symbol):
         document = strict_yaml.load(path)
         try:
             file = StrategyFile.model_validate(document.data)
         except ValidationError as error:
             raise strict_yaml.complain(document, error, StrategyFile) from None
+        check_search_space(document, file)
         yield document, file
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from app.domain.market import Timeframe
 from app.domain.rules import SessionHandling
 from app.strategies.risk_schema import Risk
+from app.strategies.search_space import Range
 from app.strategies.vocabulary import (
     AnyCase,
     Block,
@@ -182,6 +183,7 @@ class StrategyFile(Block):
     exit: Exit | None = None
     risk: Risk
     activation: Activation | None = None
+    optimize: dict[str, Range] | None = None
     meta: Meta | None = None
     config: object = None
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 ROWS = {"S": 18, "E": 8, "C": 29, "V": 14, "M": 18, "L": 56, "A": 10, "F": 12, "P": 30}
-NOT_YET = {
-}
+NOT_YET = {}
 ROW = r"[SECVMLAFP]\d{1,2}(?:[-\u2013][SECVMLAFP]?\d{1,2})?"
 LIST = re.compile(rf"(?:^|\()\s*({ROW}(?:(?:,| and)\s+{ROW})*)(?=[:.,;)]|$)", re.MULTILINE)
 ONE = re.compile(r"([SECVMLAFP])(\d{1,2})(?:[-\u2013]\1?(\d{1,2}))?")

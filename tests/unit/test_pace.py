@@ -12,9 +12,7 @@ SECONDS = st.lists(st.integers(0, 90), max_size=200)
 
 
 @given(per_minute=st.integers(1, 20), waits=SECONDS)
-def test_no_minute_sees_more_entries_than_it_may(
-    per_minute: int, waits: list[int]
-) -> None:
+def test_no_minute_sees_more_entries_than_it_may(per_minute: int, waits: list[int]) -> None:
     """Red without the count, and with a bucket of `per_minute`."""
     pace, at, sent = OrderPace(per_minute), MONDAY, []
     for seconds in waits:
