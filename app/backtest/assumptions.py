@@ -28,6 +28,10 @@ def assumptions(settings: Settings) -> Iterator[str]:
         "else a candle leaves open is decided against the trade."
     )
     yield (
+        "Time exits: at the first close of a base candle after their time; live they do not wait "
+        "for the candle."
+    )
+    yield (
         "Warm-up: a strategy decides nothing until all its columns are known; bars before the "
         "start are history, not traded."
     )

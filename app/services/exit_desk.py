@@ -110,10 +110,12 @@ class ExitDesk:
 
         An exit that was refused is asked for again soon, then after twice as long each time.
         """
-        for plan in list(self._trades.plans.values()):
-            if not plan.owed:
-                self._pauses.pop(plan.ticket, None)
-            elif self._is_time(plan.ticket, now):
+        plans = self._trades.plans
+        if self._pauses:
+            owing_still = {ticket for ticket, plan in plans.items() if plan.owed}
+            self._pauses = {t: p for t, p in self._pauses.items() if t in owing_still}
+        for plan in list(plans.values()):
+            if plan.owed and self._is_time(plan.ticket, now):
                 self._desk.close_owed(plan, now)
             if plan.free > 0:
                 self._meet_deadline(plan.ticket, now, now)
