@@ -5,14 +5,13 @@ what it had.
 0 done · 64 usage · 70 gave up · 77 permission · 78 configuration or data.
 """
 
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -24,10 +23,11 @@ from app import assembly, settings
 from app.adapters.paper.broker import PaperBroker
 from app.assembly import Parts
 from app.backtest import figures, files, honesty, report, tables
+from app.backtest.options import names_of
 from app.backtest.outcome import Outcome
 from app.backtest.play import Play
 from app.command_line import exit_code, new_command_line
-from app.domain.errors import ConfigurationError, UsageError, nearest
+from app.domain.errors import ConfigurationError, nearest
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
 from app.settings import Settings
@@ -88,11 +88,13 @@ def main(arguments: list[str] | None = None) -> int:
     ) -> None:
         """Play history through the services that trade live, and say what came of it."""
         assembly.set_up_logging(LoggingSettings(level=LogLevel.ERROR), to_file=False)
-        names = _names(data or [], begin, end, symbol or [], capital)
+        names = names_of(
+            config, data or [], begin=begin, end=end, symbols=symbol or [], capital=capital
+        )
 
         def play(until: datetime | None = None, warm_up: int = 1) -> Play:
             ends = {} if until is None else {"MARKET_DATA_UNTIL": until.isoformat()}
-            loaded = settings.load(config, {**os.environ, **names, **ends}).settings
+            loaded = settings.load(config, {**names, **ends}).settings
             parts = _only(strategy or [], assembly.connect(_warmed_up(loaded, warm_up)))
             market = ", ".join(path.name for path in data or []) or "simulated market"
             return Play(f"{', '.join(loaded.symbols)} on {market}", _at(costs, parts))
@@ -111,36 +113,6 @@ def main(arguments: list[str] | None = None) -> int:
             _run(play(), out)
 
     return exit_code(app, arguments)
-
-
-def _names(
-    data: Sequence[Path], begin: str, end: str, symbols: Sequence[str], capital: float | None
-) -> Mapping[str, str]:
-    """Return the options as the settings know them, by their names in the environment."""
-    names = {
-        "TRADE_MODE": "paper",
-        "MARKET_DATA_SPEED": "0",
-        "MARKET_DATA_SOURCE": "file" if data else "auto",
-    }
-    if data:
-        names["MARKET_DATA_PATH"] = ",".join(map(str, data))
-    if begin:
-        names["MARKET_DATA_START"] = _instant("--from", begin).isoformat()
-    if end:
-        names["MARKET_DATA_UNTIL"] = _instant("--to", end).isoformat()
-    if symbols:
-        names["TRADING_SYMBOLS"] = ",".join(symbols)
-    if capital is not None:
-        names["BROKER_PAPER_BALANCE"] = repr(capital)
-    return names
-
-
-def _instant(option: str, text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option}: '{text}' is no ISO date or time") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _only(names: Sequence[str], parts: Parts) -> Parts:

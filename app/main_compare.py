@@ -5,10 +5,9 @@ Without, both systems play the same data here: the predecessor first, then the d
 0 the same signals · 1 they differ · 64 usage · 78 configuration, data or a file that is none.
 """
 
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ import typer
 from app import assembly, comparison, settings
 from app.adapters.decision_file import decision_file
 from app.assembly import Parts
+from app.backtest.options import names_of
 from app.bus import EventBus
 from app.command_line import exit_code, new_command_line
 from app.domain.errors import UsageError
@@ -57,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         symbol: Annotated[
             list[str] | None, typer.Option(help="This symbol; may be repeated.")
         ] = None,
-        until: Annotated[str, typer.Option("--to", help="Until here, ISO with offset.")] = "",
+        until: Annotated[
+            str, typer.Option("--to", help="Until here, ISO, UTC without an offset.")
+        ] = "",
         config: Annotated[
             Path | None,
             typer.Option(help="The configuration file (default: config/services.yaml)."),
@@ -70,10 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
             _end(comparison.compare(*files))
             return
         assembly.set_up_logging(LoggingSettings(level=LogLevel.CRITICAL), to_file=False)
-        names = _names(data or [], symbol or [], until)
+        names = names_of(
+            config, data or [], begin="", end=until, symbols=symbol or [], capital=None
+        )
+        if names["MARKET_DATA_SOURCE"] == "simulated" and not until:
+            raise UsageError("expected --data, --to, or two decision files")
+        names = {**names, "SERVICES_STRATEGY_EVALUATION_FACTS": "all"}
 
         def parts() -> Parts:
-            return assembly.connect(settings.load(config, {**os.environ, **names}).settings)
+            return assembly.connect(settings.load(config, names).settings)
 
         with TemporaryDirectory() as folder:
             old = _played(Path(folder, "old.jsonl"), *_predecessor(parts()))
@@ -85,22 +92,6 @@ def main(arguments: list[str] | None = None) -> int:
             _end(comparison.compare(old.decisions, new.decisions))
 
     return exit_code(app, arguments)
-
-
-def _names(data: list[Path], symbols: list[str], until: str) -> Mapping[str, str]:
-    names = {
-        "TRADE_MODE": "paper",
-        "MARKET_DATA_SPEED": "0",
-        "MARKET_DATA_SOURCE": "file" if data else "simulated",
-        "SERVICES_STRATEGY_EVALUATION_FACTS": "all",
-    }
-    if data:
-        names["MARKET_DATA_PATH"] = ",".join(map(str, data))
-    if symbols:
-        names["TRADING_SYMBOLS"] = ",".join(symbols)
-    if until:
-        names["MARKET_DATA_UNTIL"] = until
-    return names
 
 
 def _predecessor(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:

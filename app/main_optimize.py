@@ -7,14 +7,12 @@ it had; running it again goes on.
 77 permission · 78 configuration or data.
 """
 
-import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +23,7 @@ from app import assembly, settings
 from app.backtest import figures
 from app.backtest import files as outcome_files
 from app.backtest import tables as report_tables
+from app.backtest.options import names_of
 from app.command_line import exit_code, new_command_line
 from app.domain.errors import ConfigurationError, UsageError, nearest
 from app.optimize import files, tables
@@ -95,8 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigurationError(
                 "a search needs Optuna: pip install 'mt5-trading-daemon[optimize]'"
             )
-        names = _names(data or [], begin, end, symbol, capital)
-        loaded = settings.load(config, {**os.environ, **names})
+        symbols = [symbol] if symbol else []
+        names = names_of(config, data or [], begin=begin, end=end, symbols=symbols, capital=capital)
+        loaded = settings.load(config, names)
         assembly.set_up_logging(LoggingSettings(level=LogLevel.ERROR), to_file=False)
         wish = Wish(
             settings=loaded.settings,
@@ -131,36 +131,6 @@ def _own_storage(out: Path | None) -> str:
     """Return where studies are kept when the operator does not say."""
     folder = out or Path(tempfile.mkdtemp(prefix="optimize-"))
     return f"sqlite:///{folder.absolute() / 'study.db'}"
-
-
-def _names(
-    data: list[Path], begin: str, end: str, symbol: str, capital: float | None
-) -> Mapping[str, str]:
-    """Return the options as the settings know them, by their names in the environment."""
-    names = {
-        "TRADE_MODE": "paper",
-        "MARKET_DATA_SPEED": "0",
-        "MARKET_DATA_SOURCE": "file" if data else "auto",
-    }
-    if data:
-        names["MARKET_DATA_PATH"] = ",".join(map(str, data))
-    if begin:
-        names["MARKET_DATA_START"] = _instant("--from", begin)
-    if end:
-        names["MARKET_DATA_UNTIL"] = _instant("--to", end)
-    if symbol:
-        names["TRADING_SYMBOLS"] = symbol
-    if capital is not None:
-        names["BROKER_PAPER_BALANCE"] = repr(capital)
-    return names
-
-
-def _instant(option: str, text: str) -> str:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option}: '{text}' is no ISO date or time") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
 
 
 class _Stop:

@@ -200,9 +200,11 @@ class TestCommand:
         assert said in ended.err
         assert "Traceback" not in ended.err
 
-    def test_without_data_the_simulated_market_is_played(self, backtest, folder):
-        ended = backtest("--to", "2025-01-06T12:00")
-        assert ended.code == 0
+    @pytest.mark.parametrize("bridge", ["", "http://127.0.0.1:9"])
+    def test_without_data_the_simulated_market_is_played(self, backtest, folder, bridge):
+        """Whatever bridge is configured. Red when the source is left to the settings."""
+        ended = backtest("--to", "2025-01-06T12:00", API_BASE_URL=bridge)
+        assert (ended.code, ended.err) == (0, "")
         assert "simulated market" in ended.out
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is no signal one can send there")

@@ -32,6 +32,12 @@ def sessions(main_here, bars):
     return Path("old.jsonl"), Path("new.jsonl")
 
 
+def test_the_simulated_market_needs_an_end(compare, folder):
+    """It has none of its own. Red when it is played for ever."""
+    assert compare().code == 64
+    assert compare("--to", "2025-01-06T09:00").code == 0
+
+
 def test_both_play_the_same_data(compare, bars):
     """P20: event counts, signals, errors, performance, side by side."""
     ended = compare("--data", bars)
