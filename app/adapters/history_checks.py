@@ -5,7 +5,8 @@ that loses more than a tenth of its bars is refused: it says something else than
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from app.domain.market import Timeframe
 _EXAMPLES = 3
 _MOST_BAD = 10
 """Percent of a file's bars."""
+_SLICE = 1 << 16
+"""How many times at once are held against the grid: that takes several copies of them."""
 _YEAR = 366 * 86_400
 _FEW = 100
 """A part of this many, or one bar, is few enough to be a mistake."""
@@ -76,15 +79,18 @@ def sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: Server
     for kind, wrong in _flaws(bars):
         leave_out(kind, wrong)
     if good.any():
-        timeframe = _usual_step(path, bars.time[good])
-        leave_out("years from the others", np.isin(bars.time, _strays(bars.time[good])))
-        opens = server_time.candle_opens(timeframe, bars.time)
-        leave_out(f"off the {timeframe.title_name} grid", opens != bars.time)
-        rising = good.copy()
-        rising[good] = _longest_rise(bars.time[good])
-        newest = np.maximum.accumulate(np.where(rising, bars.time, np.iinfo(np.int64).min))
-        leave_out("duplicate", ~rising & (bars.time == newest))
-        leave_out("out of order", ~rising)
+        timeframe = _usual_step(path, _those(good, bars.time))
+        leave_out("years from the others", np.isin(bars.time, _strays(_those(good, bars.time))))
+        parts = np.array_split(bars.time, len(bars) // _SLICE + 1)
+        off = [server_time.candle_opens(timeframe, part) != part for part in parts]
+        leave_out(f"off the {timeframe.title_name} grid", np.concatenate(off))
+        rises = _longest_rise(_those(good, bars.time))
+        if not rises.all():
+            rising = good.copy()
+            rising[good] = rises
+            newest = np.maximum.accumulate(np.where(rising, bars.time, np.iinfo(np.int64).min))
+            leave_out("duplicate", ~rising & (bars.time == newest))
+            leave_out("out of order", ~rising)
     found = BadBars(
         {kind: len(at) for kind, at in bad.items()},
         {kind: tuple(at[:_EXAMPLES].tolist()) for kind, at in bad.items()},
@@ -96,27 +102,37 @@ def sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: Server
             f"{path}: {found.total:,} of {len(bars):,} bars are bad: {found}: "
             f"expected {_MOST_BAD} % at most"
         )
-    return History(bars.rows(good), timeframe, found)
+    return History(bars if good.all() else bars.rows(good), timeframe, found)
+
+
+def _those(good: NDArray[np.bool_], times: Seconds) -> Seconds:
+    """Return the good ones; no copy where all are."""
+    return times if good.all() else times[good]
 
 
 def _flaws(bars: Bars) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield what can be wrong with a bar by itself, and the bars it is wrong with."""
-    prices = np.stack(bars.columns()[:4])
-    yield "not a finite price", np.any(~np.isfinite(prices), axis=0)
-    yield "not a positive price", np.any(prices <= 0, axis=0)
+    prices = bars.columns()[:4]
+    yield "not a finite price", _any(~np.isfinite(price) for price in prices)
+    yield "not a positive price", _any(price <= 0 for price in prices)
     yield "high below low", bars.high < bars.low
-    outside = (prices < bars.low) | (prices > bars.high)
-    yield "open or close outside high and low", np.any(outside, axis=0)
-    counted = np.stack((bars.volume, bars.spread))
-    yield (
-        "no volume or spread of 0 or more",
-        np.any(~(np.isfinite(counted) & (counted >= 0)), axis=0),
-    )
+    outside = ((price < bars.low) | (price > bars.high) for price in prices)
+    yield "open or close outside high and low", _any(outside)
+    counts = (bars.volume, bars.spread)
+    uncounted = (~(np.isfinite(count) & (count >= 0)) for count in counts)
+    yield "no volume or spread of 0 or more", _any(uncounted)
+
+
+def _any(masks: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return reduce(np.logical_or, masks)
 
 
 def _usual_step(path: Path, times: Seconds) -> Timeframe:
     """Return the timeframe whose length most bars are apart."""
-    steps, counts = np.unique(np.diff(np.unique(times)), return_counts=True)
+    between = np.diff(times)
+    if (between <= 0).any():
+        between = np.diff(np.unique(times))
+    steps, counts = np.unique(between, return_counts=True)
     if not len(steps):
         raise ConfigurationError(
             f"{path}: has one good bar: expected two at least, to tell how long they are"

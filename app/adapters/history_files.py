@@ -5,9 +5,9 @@ A file that cannot be understood is refused; `history_checks` says which bars ca
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +31,22 @@ _NAMES = {
     "volume": ("tick_volume", "tickvol", "<tickvol>", "volume", "v", "vol", "<vol>"),
     "spread": ("spread", "<spread>"),
 }
+_NUMBERS = ("open", "high", "low", "close", "volume", "spread")
 _REQUIRED = ("time", "open", "high", "low", "close")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = "\t;,"
 _OFFSET = r":\d\d(?:\.\d+)?\s*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 _DOTTED_DATE = r"^(\d{4})[./](\d\d)[./](\d\d)"
+_READABLE = "ISO such as 2024-01-31 10:00, or epoch seconds"
+_ALL_ALIKE = "all times with an offset or none"
 _END_OF_TIME = 1 << 60
 _EPOCH_UNITS = ((1e8, 1e11, 1), (1e11, 1e14, 1e3), (1e14, 1e17, 1e6), (1e17, 1e20, 1e9))
 """From, up to, and how many of them make a second: seconds, milli-, micro-, nanoseconds."""
+_PIECE = 1 << 15
+"""How many rows are read at a time: beside the columns kept, memory holds no more than these."""
+_BUFFER = 1 << 16
+"""Bytes of a Parquet column read at a time: without it, all that a row group has of it."""
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 
 class FileFeed:
@@ -99,12 +107,17 @@ class FileFeed:
         return [f"{self._symbol}: left out {bad.total:,} bad bars: {bad}"] if bad.total else []
 
 
-def read_history(path: Path, server_time: ServerTime) -> History:
+def read_history(path: Path, server_time: ServerTime, piece: int = _PIECE) -> History:
     """Return the bars of a file.
 
     The columns and their order are read from the header. Times are ISO text (date and time may
     stand apart) or epoch seconds, milli-, micro- or nanoseconds; text without an offset shows
     `server_time`. How long a bar is follows from the step most of them take.
+
+    Args:
+        path: a MetaTrader 5 export, CSV or Parquet file.
+        server_time: whose clock times without an offset show.
+        piece: how many rows to read at a time; the bars do not depend on it.
 
     Raises:
         ConfigurationError: the file cannot be read or understood, or too many bars are bad.
@@ -116,22 +129,21 @@ def read_history(path: Path, server_time: ServerTime) -> History:
         beside = [sibling.name for sibling in path.parent.glob("*")]
         raise ConfigurationError(f"{path}: no such file{nearest(path.name, beside)}")
     parquet = path.suffix.lower() in _PARQUET
-    frame = _read_parquet(path) if parquet else _read_text(path)
-    lines = np.arange(len(frame)) + (1 if parquet else 2)
-    blank = frame.isna().all(axis=1).to_numpy()
-    frame, lines = frame[~blank], lines[~blank]
-    columns = _known_columns(path, list(frame.columns))
-    if frame.empty:
+    pieces = _parquet_pieces(path, piece) if parquet else _text_pieces(path, piece)
+    times, lines = _Times(path, server_time), np.empty(0, np.int64)
+    columns = [np.empty(0) for _ in _NUMBERS]
+    for frame in pieces:
+        times.add(frame)
+        _extend(lines, frame.index.to_numpy(np.int64))
+        for name, column in zip(_NUMBERS, columns, strict=True):
+            _extend(column, _numbers(frame[name]) if name in frame else np.zeros(len(frame)))
+    if not len(lines):
         raise ConfigurationError(f"{path}: has no bars")
-    times = _times(path, frame, columns, lines, server_time)
-    numbers = [
-        _numbers(frame[columns[name]]) if name in columns else np.zeros(len(frame))
-        for name in ("open", "high", "low", "close", "volume", "spread")
-    ]
-    return sifted(path, Bars(times, *numbers), lines, server_time)
+    return sifted(path, Bars(times.seconds(lines), *columns), lines, server_time)
 
 
-def _read_text(path: Path) -> "pd.DataFrame":
+def _text_pieces(path: Path, size: int) -> "Iterator[pd.DataFrame]":
+    """Yield the rows of a text file in pieces, by line, without blank ones."""
     import pandas as pd  # noqa: PLC0415 - only file runs pay for it
 
     try:
@@ -140,16 +152,21 @@ def _read_text(path: Path) -> "pd.DataFrame":
         encoding = "utf-16" if utf16 else "utf-8-sig"
         with path.open(encoding=encoding) as file:
             header = file.readline()
-        return pd.read_csv(
-            path,
-            sep=max(_SEPARATORS, key=header.count),
-            encoding=encoding,
-            float_precision="round_trip",
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            index_col=False,
-            low_memory=False,
-        )
+        options: dict[str, Any] = {
+            "sep": max(_SEPARATORS, key=header.count),
+            "encoding": encoding,
+            "float_precision": "round_trip",
+            "skip_blank_lines": False,
+            "skipinitialspace": True,
+            "index_col": False,
+            "low_memory": False,
+        }
+        columns = _known_columns(path, list(pd.read_csv(path, nrows=0, **options)))
+        as_written = {columns[name]: "str" for name in ("time", "clock") if name in columns}
+        with pd.read_csv(path, dtype=as_written, chunksize=size, **options) as frames:
+            for frame in frames:
+                frame.index += 2
+                yield from _bars_of(frame, columns)
     except pd.errors.EmptyDataError:
         raise ConfigurationError(f"{path}: is empty: expected a header and bars") from None
     except pd.errors.ParserError as error:
@@ -164,19 +181,40 @@ def _read_text(path: Path) -> "pd.DataFrame":
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _read_parquet(path: Path) -> "pd.DataFrame":
+def _parquet_pieces(path: Path, size: int) -> "Iterator[pd.DataFrame]":
+    """Yield the rows of a Parquet file in pieces, by number, without blank ones."""
     import pandas as pd  # noqa: PLC0415 - only file runs pay for it
 
     try:
-        from pyarrow import ArrowException  # noqa: PLC0415 - only Parquet runs pay for it
+        import pyarrow as pa  # noqa: PLC0415 - only Parquet runs pay for it
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from None
     try:
-        frame = pd.read_parquet(path)
-    except (ArrowException, OSError, ValueError) as error:
+        with ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+            empty = file.schema_arrow.empty_table().to_pandas()
+            indexed = not isinstance(empty.index, pd.RangeIndex)
+            columns = _known_columns(path, list(empty.reset_index() if indexed else empty))
+            first = 1
+            for batch in file.iter_batches(size, columns=list(columns.values()), use_threads=False):
+                frame = batch.to_pandas(ignore_metadata=True)
+                frame.index += first
+                first += len(frame)
+                del batch
+                pa.default_memory_pool().release_unused()  # it would keep many pieces' worth
+                yield from _bars_of(frame, columns)
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(f"{path}: is no readable Parquet file: {reason}") from None
-    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    finally:
+        pa.default_memory_pool().release_unused()
+
+
+def _bars_of(frame: "pd.DataFrame", columns: Mapping[str, str]) -> "Iterator[pd.DataFrame]":
+    """Yield the known columns of the rows that are not blank, by our names, if there are any."""
+    frame = frame.dropna(how="all")
+    if len(frame):
+        yield frame[list(columns.values())].set_axis(list(columns), axis=1)
 
 
 def _known_columns(path: Path, header: list[str]) -> dict[str, str]:
@@ -202,69 +240,97 @@ def _known_columns(path: Path, header: list[str]) -> dict[str, str]:
 
 
 def _numbers(column: "pd.Series") -> NDArray[np.float64]:
+    """Return a piece of a column as numbers, NaN where there is none.
+
+    A cell is read by itself: whatever else is in its piece, ``True`` is none.
+    """
     import pandas as pd  # noqa: PLC0415 - only file runs pay for it
 
-    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    cells = column if column.dtype.kind in "iuf" else column.astype("str")
+    return pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
-def _times(
-    path: Path,
-    frame: "pd.DataFrame",
-    columns: Mapping[str, str],
-    lines: NDArray[np.int64],
-    server_time: ServerTime,
-) -> Seconds:
-    """Return when each bar opened; a time that cannot be read condemns the file."""
-    import pandas as pd  # noqa: PLC0415 - only file runs pay for it
+def _extend(column: NDArray[_Number], part: NDArray[_Number]) -> None:
+    """Add a part to a column where it stands: a list of parts would be there twice when joined."""
+    column.resize(len(column) + len(part), refcheck=False)
+    column[len(column) - len(part) :] = part
 
-    column = frame[columns["time"]]
-    if pd.api.types.is_datetime64_any_dtype(column):
-        instants, aware = column, isinstance(column.dtype, pd.DatetimeTZDtype)
-    else:
-        numbers = _numbers(column)
-        if "clock" not in columns and not np.isnan(numbers).all():
-            return _from_epoch(path, numbers, lines)
-        column = column.astype("str").str.strip()
-        if "clock" in columns:
-            column = column + " " + frame[columns["clock"]].astype("str").str.strip()
-        instants, aware = _from_text(path, column, lines)
-    _refuse_first(path, instants.isna().to_numpy(), lines, column)
-    seconds = instants.to_numpy("datetime64[s]").astype(np.int64)
-    return seconds if aware else server_time.to_seconds(seconds)
+
+class _Times:
+    """When the bars of a file opened, gathered piece by piece.
+
+    Whether times are epoch numbers and of which unit, and which of the unreadable is named, only
+    the whole file tells: nothing is refused before its end.
+    """
+
+    def __init__(self, path: Path, server_time: ServerTime) -> None:
+        self._path = path
+        self._server_time = server_time
+        self._values = np.empty(0)
+        """Epoch numbers of a unit unknown yet, or the seconds that text and timestamps say."""
+        self._texts: list[slice] = []
+        """Where the latter stand."""
+        self._has_numbers = False
+        self._aware: bool | None = None
+        """Whether text and timestamps are UTC rather than what the server's clock shows."""
+        self._refused: dict[str, tuple[int, object]] = {}
+        """By what was expected, the line and the value of the first that is not so."""
+
+    def add(self, frame: "pd.DataFrame") -> None:
+        """Take the times of the next bars."""
+        import pandas as pd  # noqa: PLC0415 - only file runs pay for it
+
+        column = frame["time"]
+        if pd.api.types.is_datetime64_any_dtype(column):
+            instants, self._aware = column, isinstance(column.dtype, pd.DatetimeTZDtype)
+        else:
+            numbers = np.empty(0) if "clock" in frame else _numbers(column)
+            if not np.isnan(numbers).all():
+                _extend(self._values, numbers)
+                self._has_numbers = True
+                return
+            column = column.astype("str").str.strip()
+            if "clock" in frame:
+                column = column + " " + frame["clock"].astype("str").str.strip()
+            iso = column.str.replace(_DOTTED_DATE, r"\1-\2-\3", regex=True)
+            offset = iso.str.contains(_OFFSET, regex=True).to_numpy(np.bool_)
+            self._aware = bool(offset[0]) if self._aware is None else self._aware
+            self._refuse(column[offset != self._aware], _ALL_ALIKE)
+            instants = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
+        self._refuse(column[instants.isna()], _READABLE)
+        seconds = instants.to_numpy("datetime64[s]").astype(np.int64)
+        seconds = seconds if self._aware else self._server_time.to_seconds(seconds)
+        start = len(self._values)
+        _extend(self._values, seconds.astype(np.float64))
+        self._texts.append(slice(start, len(self._values)))
+
+    def _refuse(self, values: "pd.Series", expected: str) -> None:
+        if len(values) and expected not in self._refused:
+            self._refused[expected] = (values.index[0], values.iloc[0])
+
+    def seconds(self, lines: NDArray[np.int64]) -> Seconds:
+        """Return when each bar opened, once; a time that cannot be read condemns the file."""
+        values, self._values = self._values, np.empty(0)
+        if self._has_numbers:
+            for piece in self._texts:
+                values[piece] = np.nan
+            return _from_epoch(self._path, values, lines)
+        for expected in (_ALL_ALIKE, _READABLE):
+            if expected in self._refused:
+                raise _unreadable(self._path, *self._refused[expected], expected)
+        return values.astype(np.int64)
 
 
 def _from_epoch(path: Path, numbers: NDArray[np.float64], lines: NDArray[np.int64]) -> Seconds:
     typical = float(np.nanmedian(numbers))
     unit = next((per for low, high, per in _EPOCH_UNITS if low <= typical < high), None)
-    _refuse_first(path, np.isnan(numbers) | (unit is None), lines, numbers)
+    bad = np.isnan(numbers) | (unit is None)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise _unreadable(path, int(lines[at]), numbers[at], _READABLE)
     seconds = np.clip(numbers // (unit or 1), -_END_OF_TIME, _END_OF_TIME)
     return seconds.astype(np.int64)
 
 
-def _from_text(
-    path: Path, texts: "pd.Series[str]", lines: NDArray[np.int64]
-) -> "tuple[pd.Series[pd.Timestamp], bool]":
-    """Return the instants, and whether they are UTC rather than what the server's clock shows."""
-    import pandas as pd  # noqa: PLC0415 - only file runs pay for it
-
-    iso = texts.str.replace(_DOTTED_DATE, r"\1-\2-\3", regex=True)
-    offset = iso.str.contains(_OFFSET, regex=True).to_numpy(np.bool_)
-    aware = bool(offset[0])
-    _refuse_first(path, offset != aware, lines, texts, "all times with an offset or none")
-    return pd.to_datetime(iso, format="ISO8601", utc=aware, errors="coerce"), aware
-
-
-def _refuse_first(
-    path: Path,
-    bad: NDArray[np.bool_],
-    lines: NDArray[np.int64],
-    values: "pd.Series | NDArray[np.float64]",
-    expected: str = "ISO such as 2024-01-31 10:00, or epoch seconds",
-) -> None:
-    """Raise ConfigurationError for the first bad time."""
-    if bad.any():
-        at = int(np.argmax(bad))
-        value = np.asarray(values)[at]
-        raise ConfigurationError(
-            f"{path}:{lines[at]}: unreadable time '{value}': expected {expected}"
-        )
+def _unreadable(path: Path, line: int, value: object, expected: str) -> ConfigurationError:
+    return ConfigurationError(f"{path}:{line}: unreadable time '{value}': expected {expected}")

@@ -339,6 +339,146 @@ def test_rows_of_parquet_count_from_one(tmp_path: Path) -> None:
     assert read_history(path, UTC_SERVER).bad.examples == {"duplicate": (3,)}
 
 
+def outcome(path: Path, piece: int) -> object:
+    """Return all that is read of a file, or why it is refused."""
+    try:
+        history = read_history(path, ServerTime("NY+7"), piece)
+    except ConfigurationError as refused:
+        return str(refused)
+    bars = [column.tolist() for column in (history.bars.time, *history.bars.columns())]
+    return bars, history.timeframe, history.bad
+
+
+ONE_PIECE = 1 << 20
+SOME = st.sampled_from(
+    ["1.1"] * 8 + ["1", "", "what", "True", "nan", "inf", "-1", "1.1234567890123"]
+)
+CLOCKS: dict[str, Callable[[int], str]] = {
+    "time": lambda m: f"2024-01-01 10:{m:02}",
+    "Time": lambda m: f"2024-01-01 10:{m:02}Z",
+    "timestamp": lambda m: str(FIRST + 60 * m),
+    "open_time": lambda m: str((FIRST + 60 * m) * 1000),
+    "<DATE>,<TIME>": lambda m: f"2024.01.01,10:{m:02}",
+    "date,time": lambda m: f"20240101,10:{m:02}:00",
+}
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """Draw a file of bars, most of them good, and a few lines of every kind that is not."""
+    header = draw(st.sampled_from(list(CLOCKS)))
+    clock = CLOCKS[header]
+    lines = [f"{header},open,high,low,close,volume,note"]
+    for minute in range(draw(st.integers(0, 40))):
+        lines.append(f"{clock(minute)},1.1,1.3,1.0,1.2,5,")
+        match draw(st.integers(0, 60)):
+            case 0 | 1 | 2:
+                lines += [""] * draw(st.integers(1, 5))
+            case 3:
+                lines += ["," * draw(st.integers(0, 6))]
+            case 4 | 5 | 6 | 7:
+                cells = ",".join(draw(st.lists(SOME, min_size=5, max_size=5)))
+                lines.append(f"{clock(minute)},{cells},{draw(SOME)}")
+            case 8:
+                other = CLOCKS[draw(st.sampled_from(list(CLOCKS)))]
+                lines.append(f"{other(minute)},1.1,1.3,1.0,1.2,5,")
+            case 9:
+                wrong = draw(st.sampled_from(["", "soon", "3", "2024-01-01"]))
+                lines.append(f"{wrong}{',' * header.count(',')},1.1,1.3,1.0,1.2,5,")
+            case 10:
+                lines.append(f"{clock(minute)},1.1,1.3,1.0,1.2,5,,,,")
+            case 11:
+                lines.append(f'"{clock(minute)}')
+    return "\n".join(lines) + draw(st.sampled_from(["", "\n", "\n\n\n\n"]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=texts(), piece=st.integers(1, 12))
+def test_text_in_pieces_is_read_as_in_one(
+    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "pieces.csv"
+    path.write_text(text, encoding="utf-8")
+    assert outcome(path, piece) == outcome(path, ONE_PIECE)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    kind=st.sampled_from(["naive", "aware", "text", "seconds", "index"]),
+    wrong=st.dictionaries(
+        st.integers(0, 39), st.sampled_from([None, "time", "open", "price"]), max_size=6
+    ),
+    piece=st.integers(1, 12),
+    rows_in_a_group=st.sampled_from([5, 1000]),
+)
+def test_parquet_in_pieces_is_read_as_in_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    wrong: dict[int, str | None],
+    piece: int,
+    rows_in_a_group: int,
+) -> None:
+    seconds = [FIRST + 60 * minute for minute in range(40)]
+    times = pd.Series(pd.to_datetime(seconds, unit="s", utc=kind == "aware"))
+    if kind == "text":
+        times = times.dt.strftime("%Y-%m-%d %H:%M")
+    elif kind == "seconds":
+        times = pd.Series(seconds, dtype="Int64")
+    prices = {"open": 1.1, "high": 1.3, "low": 1.0, "close": 1.2}
+    frame = pd.DataFrame({"time": times, **prices, "extra": range(40)})
+    for row, what in wrong.items():
+        if what == "price":
+            frame.loc[row, "open"] = -1.0
+        else:
+            frame.loc[row, [what] if what else ["time", *prices]] = None
+    frame = frame.set_index("time") if kind == "index" else frame
+    path = tmp_path_factory.getbasetemp() / "pieces.parquet"
+    frame.to_parquet(path, row_group_size=rows_in_a_group)
+    assert outcome(path, piece) == outcome(path, ONE_PIECE)
+
+
+def test_the_first_wrong_line_of_many_pieces_is_told(write: Write) -> None:
+    bars = [good(minute) for minute in range(9)]
+    path = write(plain(*bars[:3], "", "", *bars[3:], "soon,1,1,1,1,0,0", "later,1,1,1,1,0,0"))
+    for piece in (1, 2, 3, 100):
+        assert f"{path}:13: unreadable time 'soon'" in str(outcome(path, piece))
+
+
+def test_the_unit_of_epoch_times_is_that_of_most_whatever_a_piece_holds(write: Write) -> None:
+    rows = [f"{FIRST + 60 * minute},1.1,1.3,1.0,1.2,5,8" for minute in range(12)]
+    path = write(plain(*rows[:6], *[f"{FIRST * 1000},1.1,1.3,1.0,1.2,5,8"], *rows[6:]))
+    for piece in (1, 2, 100):
+        history = read_history(path, UTC_SERVER, piece)
+        assert history.bad.examples == {"years from the others": (8,)}
+        assert minutes(history) == list(range(12))
+
+
+def test_text_after_pieces_of_epoch_times_is_no_time(write: Write) -> None:
+    rows = [f"{FIRST + 60 * minute},1.1,1.3,1.0,1.2,5,8" for minute in range(6)]
+    path = write(plain(*rows, *map(good, range(6, 9))))
+    for piece in (1, 2, 3, 100):
+        assert f"{path}:8: unreadable time 'nan'" in str(outcome(path, piece))
+
+
+def test_a_line_of_too_many_fields_goes_before_what_the_lines_above_say(write: Write) -> None:
+    path = write(plain("soon,1,1,1,1,0,0", *map(good, range(9)), good(9) + ",9,9"))
+    for piece in (1, 2, 3, 100):
+        assert outcome(path, piece) == f"{path}:12: 9 fields: expected 7"
+
+
+def test_dates_written_as_numbers_may_stand_beside_blank_lines(write: Write) -> None:
+    rows = [f"20240101,10:0{minute}:00,1,1,1,1" for minute in range(3)]
+    path = write(plain(*rows, "", header="date,time,open,high,low,close"))
+    for piece in (1, 2, 100):
+        assert minutes(read_history(path, UTC_SERVER, piece)) == [0, 1, 2]
+
+
+def test_a_word_for_truth_is_no_price_beside_numbers_or_alone(write: Write) -> None:
+    path = write(plain(*map(good, range(12)), "2024-01-01 10:12,True,1.3,1.0,1.2,5,8"))
+    for piece in (1, 2, 100):
+        assert read_history(path, UTC_SERVER, piece).bad.examples == {"not a finite price": (14,)}
+
+
 def test_a_missing_file_is_refused_with_the_nearest_name(write: Write) -> None:
     path = write(plain(good(0)), "GBPUSD_M1.csv")
     message = refusal(path.with_name("GBPUSD_M2.csv"))
