@@ -1,5 +1,6 @@
-"""All benchmarks in one table: ``python tests/benchmarks/run.py [bus indicators run start]``.
+"""All benchmarks in one table: ``python tests/benchmarks/run.py [backtest bus run ...]``.
 
+A topic is a file beside this one, ``bench_<topic>.py``.
 Absolute figures drift with the machine; ratios of one run are what counts.
 """
 
