@@ -95,7 +95,7 @@ def test_the_page_unpacks_the_very_bars(opened):
     unpacked = page.evaluate("unpackBars(data.charts[0])")
     keys = ("time", "open", "high", "low", "close")
     assert [tuple(bar[key] for key in keys) for bar in unpacked] == [
-        (bar.time.timestamp(), *bar[1:5]) for bar in of.bars
+        (bar.time.timestamp(), *bar.prices) for bar in of.bars
     ]
     assert page.evaluate("drawn.candles.bars.length") == 500
 
@@ -219,8 +219,7 @@ def test_it_fits_both_widths_and_follows_the_theme(opened, width, scheme):
     )
     page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
-    drawn = page.evaluate("drawn.candles._chart.options().layout.background.color")
-    assert drawn == page.evaluate("colour('ground')")
+    until(page, "drawn.candles._chart.options().layout.background.color === colour('ground')")
 
 
 def test_all_bars_can_be_seen_at_once(opened):
