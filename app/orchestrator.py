@@ -91,6 +91,7 @@ class TradingOrchestrator:
             timedelta(seconds=restart.restart_window),
         )
         self._now = parts.clock.now()
+        self._first_id = self.session.int
         self._cycles = 0
         self._started_at: float | None = None
         self._stopped_at: float | None = None
@@ -176,14 +177,18 @@ class TradingOrchestrator:
         options = self.settings.orchestrator
         check_every = timedelta(seconds=options.health_check_interval)
         next_check = self._now + check_every
+        status_every = options.status_log_interval
         last_cycle = None if max_cycles is None else self._cycles + max_cycles
         while self._cycles != last_cycle and clock.wait(interval):
-            self._run_cycle(clock.now())
-            next_check = min(next_check, self._now + check_every)  # a clock may be set back
-            if self._now >= next_check:
+            now = clock.now()
+            self._run_cycle(now)
+            check_after = now + check_every
+            if now >= next_check:
                 self.check_health()
-                next_check = self._now + check_every
-            if self._cycles % options.status_log_interval == 0:
+                next_check = check_after
+            elif check_after < next_check:  # the clock was set back
+                next_check = check_after
+            if self._cycles % status_every == 0:
                 self._log_status()
             if self._given_up and self._flat():
                 break
@@ -236,15 +241,16 @@ class TradingOrchestrator:
             service.succeed(failed)
             service.start(self._now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next check tries again
-            self._log.error("Restarting %s failed: %s", name, error, exc_info=error)
             if isinstance(error, SourceError) and failed.health().foreign:
                 # Nothing is wrong with the one that runs: its counterpart does not answer.
+                self._log.warning("%s goes on until it is answered: %s", name, error)
                 self._subscriptions[name] = [
                     self.event_bus.subscribe(it.event_type, it.handler, owner=name, order=it.order)
                     for it in held
                 ]
             else:
                 # Nothing half started handles events: the failed one stays, unsubscribed.
+                self._log.error("Restarting %s failed: %s", name, error, exc_info=error)
                 failed.broken(error)
             return False
         self._counted[name].update(
@@ -268,7 +274,8 @@ class TradingOrchestrator:
         for name, service in list(self.services.items()):
             health = service.health()
             if health.healthy:
-                self._reported.discard(name)
+                if self._reported:
+                    self._reported.discard(name)
                 continue
             if name not in self._reported:
                 self._reported.add(name)
@@ -313,7 +320,7 @@ class TradingOrchestrator:
         self._now = now
         self._cycles = cycle = self._cycles + 1
         # Odd multiplier: ids of one session never repeat within 2**32 cycles.
-        number = (self.session.int + cycle * 0x9E3779B1) & CYCLE_ID_MASK
+        number = (self._first_id + cycle * 0x9E3779B1) & CYCLE_ID_MASK
         token = correlation_id.set(f"{number:08x}")
         try:
             self.event_bus.publish(CycleStartedEvent(cycle=cycle, time=now))

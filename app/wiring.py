@@ -185,7 +185,7 @@ def trading_terms(parts: Parts) -> TradingTerms:
         flatten_on_breach=settings.risk.flatten_on_breach,
         cooldown=timedelta(minutes=settings.risk.cooldown),
         switch=parts.switch,
-        remote=parts.live_market,
+        remote=_is_remote(parts),
         patience=_patience(parts),
     )
 
@@ -204,9 +204,14 @@ def splits_of(settings: Settings) -> dict[str, Split]:
     }
 
 
+def _is_remote(parts: Parts) -> bool:
+    """Say whether the account lives behind the bridge; a paper account lives by its candles."""
+    return parts.settings.trading.mode is Mode.LIVE
+
+
 def _patience(parts: Parts) -> Patience:
     options = parts.settings.broker
-    if not parts.live_market:
+    if not _is_remote(parts):
         return AT_HAND
     return Patience(
         entry=timedelta(seconds=options.lost_after),

@@ -91,6 +91,7 @@ class ReplayClock:
         self._end = end
         self._candle = candle
         self._due: float | None = None
+        self._asked, self._step = 0.0, timedelta()
         self._stop = Stop()
 
     def now(self) -> datetime:
@@ -105,7 +106,9 @@ class ReplayClock:
         closes = self._next_close(now)
         if closes is None:
             return False
-        target = max(closes, now + timedelta(seconds=seconds))
+        if seconds != self._asked:
+            self._asked, self._step = seconds, timedelta(seconds=seconds)
+        target = max(closes, now + self._step)
         if self._end is not None and target > self._end:
             target = max(closes, self._end)
         if self._speed > 0 and self._slept_through(closes - now, target - now):

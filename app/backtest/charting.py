@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from app.backtest.outcome import Chart, ChartBar
 from app.bus import EventBus
-from app.domain.broker_time import ServerTime
-from app.domain.market import Candle, Timeframe
+from app.domain.broker_time import EPOCH, ServerTime
+from app.domain.market import Timeframe
 from app.events import NewCandleEvent, RegimeChangedEvent
 
 MOST_BARS = 20_000
@@ -36,6 +36,8 @@ class Charting:
             key=lambda one: one.minutes,
         )
         self._bars: list[ChartBar] = []
+        self._ends = EPOCH
+        """When the last bar is over."""
         self._regime = ""
         bus.subscribe(NewCandleEvent, self._on_candle, owner="backtest")
         bus.subscribe(RegimeChangedEvent, self._on_regime, owner="backtest")
@@ -51,23 +53,16 @@ class Charting:
 
     def _on_candle(self, event: NewCandleEvent) -> None:
         candle = event.candle
-        if candle.symbol == self._symbol and candle.timeframe == self._heard:
-            self._join(candle)
-
-    def _join(self, candle: Candle) -> None:
-        opens = self._server_time.candle_open(self._drawn, candle.time)
+        if candle.timeframe != self._heard or candle.symbol != self._symbol:
+            return
         bars = self._bars
-        if bars and bars[-1].time == opens:
+        if candle.time < self._ends:
             last = bars[-1]
-            bars[-1] = ChartBar(
-                opens,
-                last.open,
-                max(last.high, candle.high),
-                min(last.low, candle.low),
-                candle.close,
-                self._regime,
-            )
+            high, low = max(last.high, candle.high), min(last.low, candle.low)
+            bars[-1] = ChartBar(last.time, last.open, high, low, candle.close, self._regime)
         else:
+            opens = self._server_time.candle_open(self._drawn, candle.time)
+            self._ends = self._server_time.candle_close(self._drawn, opens)
             bars.append(
                 ChartBar(opens, candle.open, candle.high, candle.low, candle.close, self._regime)
             )

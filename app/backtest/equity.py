@@ -1,22 +1,22 @@
 """The equity as it goes: a point a day and a trade, and the deepest fall."""
 
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from app.backtest.outcome import Drawdown, EquityPoint
+from app.domain.broker_time import ServerTime
 
 
 class EquityCurve:
     """Keeps what is needed of the equity, not every value of it.
 
-    Kept are the last point of each `day`, those that must be kept, and between two of them the
-    deepest fall yet below an earlier peak. Money is account currency, times aware UTC.
+    Kept are the last point of each of the broker's days, those that must be kept, and between two
+    of them the deepest fall yet below an earlier peak. Money is account currency, times aware UTC.
     """
 
-    def __init__(self, capital: Decimal, began: datetime, day: Callable[[datetime], date]) -> None:
-        self._day = day
-        self._today = day(began)
+    def __init__(self, capital: Decimal, began: datetime, server_time: ServerTime) -> None:
+        self._next_day_start = server_time.next_day_start
+        self._tomorrow = server_time.next_day_start(began)
         self._last = EquityPoint(began, capital, capital)
         self._peak = self._last
         self._deepest = Drawdown(Decimal(0), 0.0, began, began, None)
@@ -58,9 +58,8 @@ class EquityCurve:
         self._keep(self._last)
 
     def _next_day(self, time: datetime) -> None:
-        today = self._day(time)
-        if today != self._today:
-            self._today = today
+        if time >= self._tomorrow:
+            self._tomorrow = self._next_day_start(time)
             self._keep(self._last)
 
     def _keep(self, point: EquityPoint) -> None:

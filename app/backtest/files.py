@@ -135,7 +135,7 @@ def _trade_row(trade: Trade) -> _Row:
 
 
 def _equity_row(point: EquityPoint) -> _Row:
-    return tuple(point)
+    return point.time, point.balance, point.equity
 
 
 def _csv(columns: Sequence[_Column], rows: Iterable[_Row]) -> bytes:

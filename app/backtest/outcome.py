@@ -50,7 +50,7 @@ class Trade(msgspec.Struct, frozen=True):
         return self.closed_at - self.opened_at
 
 
-class EquityPoint(NamedTuple):
+class EquityPoint(msgspec.Struct, frozen=True, order=True, gc=False):
     """Balance and equity (account currency) at a time (aware UTC)."""
 
     time: datetime
@@ -69,7 +69,7 @@ class Drawdown(NamedTuple):
     recovered_at: datetime | None
 
 
-class ChartBar(NamedTuple):
+class ChartBar(msgspec.Struct, frozen=True, gc=False):
     """A bar of the report's chart; `time` is its opening, `regime` the last one known in it."""
 
     time: datetime
@@ -78,6 +78,11 @@ class ChartBar(NamedTuple):
     low: float
     close: float
     regime: str
+
+    @property
+    def prices(self) -> tuple[float, float, float, float]:
+        """Open, high, low and close."""
+        return self.open, self.high, self.low, self.close
 
 
 class Chart(NamedTuple):

@@ -39,7 +39,7 @@ def digits_of(charts: Sequence[Chart], trades: Sequence[Trade]) -> Mapping[str, 
     for trade in trades:
         prices.setdefault(trade.symbol, []).extend((float(trade.entry), float(trade.exit)))
     for chart in charts:
-        prices[chart.symbol] = [price for bar in chart.bars for price in bar[1:5]]
+        prices[chart.symbol] = [price for bar in chart.bars for price in bar.prices]
     return {symbol: _digits(of_symbol) for symbol, of_symbol in prices.items()}
 
 
@@ -52,7 +52,7 @@ def bars(chart: Chart, digits: int, regimes: Words) -> Mapping[str, object]:
     packed: dict[str, list[int]] = {name: [] for name in ("open", "high", "low", "close")}
     before = 0
     for bar in chart.bars:
-        open_, high, low, close = (round(price * scale) for price in bar[1:5])
+        open_, high, low, close = (round(price * scale) for price in bar.prices)
         packed["open"].append(open_ - before)
         packed["close"].append(close - open_)
         packed["high"].append(high - max(open_, close))

@@ -6,6 +6,7 @@ Decimal, made by :class:`SymbolRules`.
 
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from functools import cache
 from typing import Self
 
 import msgspec
@@ -108,7 +109,7 @@ class SymbolRules(msgspec.Struct, frozen=True):
     @property
     def point(self) -> Decimal:
         """The smallest price step."""
-        return Decimal(1).scaleb(-self.digits)
+        return _point(self.digits)
 
     def price(self, value: float | Decimal) -> Decimal:
         """Return `value` as a price of this symbol, rounded half-even to its digits."""
@@ -124,3 +125,8 @@ class SymbolRules(msgspec.Struct, frozen=True):
             return Decimal(0)
         steps = ((wanted - self.volume_min) / self.volume_step).to_integral_value(ROUND_DOWN)
         return self.volume_min + steps * self.volume_step
+
+
+@cache
+def _point(digits: int) -> Decimal:
+    return Decimal(1).scaleb(-digits)

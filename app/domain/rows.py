@@ -88,6 +88,10 @@ BASE_COLUMNS = (
 epoch seconds UTC. `previous_<column>` is the same column one row earlier and takes no cell."""
 
 
+REGIME = next(at for at, column in enumerate(BASE_COLUMNS) if column.name == "regime")
+"""Where in a row's values its regime stands."""
+
+
 class Row(msgspec.Struct, frozen=True):
     """One closed candle and the values of its columns, `values[i]` belonging to `columns[i]`."""
 
@@ -101,7 +105,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def regime(self) -> str:
         """The regime label adopted on this candle."""
-        return str(self.values[6])
+        return str(self.values[REGIME])
 
 
 View: TypeAlias = Mapping[Timeframe, tuple[Row, ...]]

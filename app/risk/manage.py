@@ -32,6 +32,23 @@ class ClosePart(msgspec.Struct, frozen=True):
 Act: TypeAlias = MoveStop | ClosePart
 
 
+def follows_candles(strategy: StrategyRules) -> bool:
+    """Say whether the strategy has a rule that closed candles move: a stop or a profit guard.
+
+    Where it has none, and its position no target or break-even left, no candle asks anything and
+    none is shown to the plan. Rules that an edited strategy file brings to an open position begin
+    with what the plan knows by then.
+    """
+    rule = strategy.risk.stop
+    return bool(
+        (rule is not None and (rule.kind is StopKind.INDICATOR or rule.trail_step is not None))
+        or any(
+            guard.profit_drawdown is not None or guard.profit_trailing is not None
+            for guard in (strategy.long_exit, strategy.short_exit)
+        )
+    )
+
+
 def manage(
     plan: PositionPlan,
     candle: Candle,

@@ -77,6 +77,16 @@ class AccountWatch:
             self._silent = 0
         return True
 
+    def begin(self, now: datetime, *, remote: bool) -> None:
+        """See the account, and read its ledger as far back as the limits look: no cycle waits.
+
+        Raises SourceError when the broker does not answer.
+        """
+        if remote:
+            self.told.extend(self._broker.poll(now))
+        if self._limits.max_drawdown is not None:
+            self._results.drawdown(Decimal(0), self._broker)
+
     def losses(self, at: datetime) -> Exposure:
         """Return what was lost, without what is at risk; raises SourceError as `exposure`."""
         floating = floating_profit(self._broker.positions())

@@ -76,8 +76,8 @@ class Service:
 
     def health(self) -> Health:
         """Say whether the service makes progress."""
-        stuck = self.handled <= self._handled_at_failure
-        if stuck and self.failures_in_a_row >= self.max_failures:
+        fails = self.failures_in_a_row >= self.max_failures
+        if fails and self.handled <= self._handled_at_failure:
             return Health(False, f"{self.failures_in_a_row} failures in a row: {self._last_error}")
         return HEALTHY
 

@@ -143,11 +143,16 @@ class DataFetchingService(Service):
         now = event.time
         candles = self._held
         failed_before = self._failed_fetches
-        due = [s for s in self._series if s.fastest or now - s.lag >= s.due]
-        self._source.expect([Ask(s.symbol, s.timeframe, self._bars, now - s.lag) for s in due])
-        for series in due:
+        due = [
+            (series, seen)
+            for series in self._series
+            if (seen := now - series.lag if series.lag else now) >= series.due or series.fastest
+        ]
+        if len(due) > 1:
+            self._source.expect([Ask(s.symbol, s.timeframe, self._bars, seen) for s, seen in due])
+        for series, seen in due:
             try:
-                candles.extend(self._fetch(series, now - series.lag))
+                candles.extend(self._fetch(series, seen))
                 series.failing, series.awaited = False, True
             except SourceError as error:
                 series.failing = True
@@ -184,7 +189,7 @@ class DataFetchingService(Service):
         candles = self._source.latest(symbol, timeframe, self._bars, now)
         if candles and candles[0].time > last:
             candles = self._fill(series, candles, now)
-        bars = len(candles)
+        bars = at = len(candles)
         newest = candles[-1] if candles else None
         self._fetches += 1
         self.bus.publish(
@@ -208,10 +213,11 @@ class DataFetchingService(Service):
         if newest is None:
             return ()
         series.due = self._next_close(timeframe, newest.close_time)
-        if newest.time <= last:
-            return ()
-        series.last = newest.time
-        return [candle for candle in candles if candle.time > last]
+        while at and candles[at - 1].time > last:
+            at -= 1
+        if at < bars:
+            series.last = newest.time
+        return candles[at:]
 
     def _fill(self, series: _Series, shown: Sequence[Candle], now: datetime) -> Sequence[Candle]:
         """Return every candle since the last announced, those the source has `shown` among them.
@@ -278,15 +284,15 @@ class DataFetchingService(Service):
     def _announce(self, candles: list[Candle], now: datetime) -> None:
         """Announce what need not wait; keep the rest, also when something raises midway."""
         held: list[Candle] = []
-        held_symbols: set[str] = set()
         done = 0
         try:
             for candle in candles:
                 symbol, timeframe = candle.symbol, candle.timeframe
                 series = self._by_key[symbol, timeframe]
-                seen = now - series.lag
-                if symbol in held_symbols or self._must_wait(series, candle, seen):
-                    held_symbols.add(symbol)
+                seen = now - series.lag if series.lag else now
+                if (held and any(it.symbol == symbol for it in held)) or (
+                    series.others and self._must_wait(series, candle, seen)
+                ):
                     held.append(candle)
                     done += 1
                     continue

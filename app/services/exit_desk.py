@@ -10,7 +10,7 @@ from app.domain.market import Candle
 from app.domain.orders import CloseReason
 from app.domain.rules import StrategyRules
 from app.events import ExitSignalEvent, StrategiesEvaluatedEvent
-from app.risk.manage import ClosePart, MoveStop, manage
+from app.risk.manage import ClosePart, MoveStop, follows_candles, manage
 from app.risk.plans import PositionPlan, held_back, next_deadline, owing
 from app.risk.stops import Levels
 from app.services.floor import Floor
@@ -37,6 +37,9 @@ class ExitDesk:
         self._rules = floor.terms.rules
         self._trades = floor.trades
         self._desk = desk
+        self._following = {
+            name for name, strategy in self._strategies.items() if follows_candles(strategy)
+        }
         self._pauses: dict[int, _Pause] = {}
         """Position ticket -> when what is owed of it is asked for again between candles."""
 
@@ -69,12 +72,20 @@ class ExitDesk:
             if plan.owed:
                 self._desk.close_owed(plan, candle.time)
 
+    def manages(self) -> bool:
+        """Say whether any position has a plan that closed candles move."""
+        return any(map(self._is_managed, self._trades.plans.values()))
+
+    def _is_managed(self, plan: PositionPlan) -> bool:
+        return bool(plan.strategy in self._following or plan.targets or plan.break_even)
+
     def manage(self, event: StrategiesEvaluatedEvent) -> None:
         """Trail and move stops, and take partial profits, of the strategies that were evaluated."""
         for decision in event.decisions:
             strategy = self._strategies[decision.strategy]
             for plan in self._trades.of(decision.strategy):
-                self._manage_one(plan, strategy, decision.candle, decision.levels)
+                if self._is_managed(plan):
+                    self._manage_one(plan, strategy, decision.candle, decision.levels)
 
     def _manage_one(
         self, plan: PositionPlan, strategy: StrategyRules, candle: Candle, levels: Levels
@@ -100,7 +111,8 @@ class ExitDesk:
     def meet_deadlines(self, candle: Candle) -> None:
         """Close what is owed or due: its longest duration, the session's or the day's end."""
         for plan in list(self._trades.plans.values()):
-            if plan.symbol == candle.symbol and plan.free > 0:
+            wanted = plan.owed or plan.due is not None
+            if wanted and plan.symbol == candle.symbol and plan.free > 0:
                 if plan.owed:
                     self._desk.close_owed(plan, candle.time)
                 self._meet_deadline(plan.ticket, candle.close_time, candle.time)

@@ -58,7 +58,8 @@ class TradingTerms:
         flatten_on_breach: close everything of ours once a loss limit is broken.
         cooldown: how long a strategy opens nothing after a loss.
         switch: reads the kill switch; ``None`` where there is none.
-        remote: the account is looked at every cycle: things happen there between candles.
+        remote: the account is looked at every cycle: things happen there between candles. On paper
+            nothing does, so an order never meets a candle that closed before it was sent.
         patience: how long orders in doubt are looked for.
 
     """

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from app.bus import EventBus
 from app.domain.market import Candle, Timeframe
-from app.domain.rows import Row
+from app.domain.rows import REGIME, Row
 from app.events import IndicatorsCalculatedEvent, NewCandleEvent, RegimeChangedEvent
 from app.indicators.engine import IndicatorEngine
 from app.ports import DataSource, Journal
@@ -86,7 +86,7 @@ class IndicatorCalculationService(Service):
         rows = view[timeframe]
         view[timeframe] = (*rows[1 - self._recent_rows :], row)
         self._calculated += 1
-        if self._track and rows and rows[-1].regime != row.regime:
+        if rows and rows[-1].values[REGIME] != row.values[REGIME] and self._track:
             self._regime_changed(rows[-1].regime, row)
         self.bus.publish(
             IndicatorsCalculatedEvent(

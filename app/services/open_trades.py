@@ -61,7 +61,7 @@ class OpenTrades:
         return [
             plan
             for plan in self.plans.values()
-            if plan.strategy == strategy and direction in {None, plan.direction}
+            if plan.strategy == strategy and (direction is None or plan.direction is direction)
         ]
 
     def entries(self, strategy: str, direction: Direction) -> int:

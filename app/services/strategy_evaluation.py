@@ -22,6 +22,9 @@ Standing: TypeAlias = frozenset[tuple[str, str, Direction]]
 """The signals of the last evaluation: kind, strategy, direction."""
 
 
+_LONG, _SHORT = Direction.LONG, Direction.SHORT
+
+
 class StrategyEvaluationService(Service):
     """Evaluates the strategies of a symbol and publishes exits, then entries.
 
@@ -120,14 +123,14 @@ class StrategyEvaluationService(Service):
             decision = replace(decision, facts=strategy.explain(view))
         exits: list[Signal] = []
         entries: list[Signal] = []
-        for signals, part, direction, truth in (
-            (exits, "exit.long", Direction.LONG, decision.exit_long),
-            (exits, "exit.short", Direction.SHORT, decision.exit_short),
-            (entries, "entry.long", Direction.LONG, decision.entry_long),
-            (entries, "entry.short", Direction.SHORT, decision.entry_short),
-        ):
-            if truth:
-                signals.append(_signal(decision, direction, strategy.explain(view, part)))
+        if decision.exit_long:
+            exits.append(_signal(decision, _LONG, strategy.explain(view, "exit.long")))
+        if decision.exit_short:
+            exits.append(_signal(decision, _SHORT, strategy.explain(view, "exit.short")))
+        if decision.entry_long:
+            entries.append(_signal(decision, _LONG, strategy.explain(view, "entry.long")))
+        if decision.entry_short:
+            entries.append(_signal(decision, _SHORT, strategy.explain(view, "entry.short")))
         return decision, exits, entries
 
     def _publish(

@@ -66,9 +66,12 @@ class TradeExecutionService(Service):
         self._base = terms.base_timeframes
         self._batch = terms.batch
         self._trade = terms.trade
-        self._remote = terms.remote
+        self._remote = terms.trade and terms.remote
+        self._switched = terms.trade and terms.switch is not None
         self._flatten_on_breach = terms.flatten_on_breach
         self.desks = open_desks(bus, self.log, broker, journal, terms)
+        self._orders = self.desks.orders
+        self._manages = self.desks.exits.manages
         self._plans = self.desks.trades.plans
         self._sent = self.desks.trades.sent
         self._seen = dict.fromkeys(terms.base_timeframes, BEGINNING)
@@ -85,8 +88,9 @@ class TradeExecutionService(Service):
         self.desks.orders.at = now
         if self._trade:
             self.desks.brakes.start(now)
+            self.desks.watch.begin(now, remote=self._remote)
             self.desks.reconciliation.begin(now)
-        if self._trade and self._remote:
+        if self._remote or self._plans or self._sent:
             self.log.info(
                 "Account as last seen: %d positions, %d orders on their way, %d in doubt",
                 len(self._plans),
@@ -100,6 +104,7 @@ class TradeExecutionService(Service):
             self.desks.entries.reduce_only = failed.reduce_only
             self.desks.entries.ending = self.desks.orders.ending = failed.desks.entries.ending
             self.desks.orders.pace = failed.desks.orders.pace
+            self.desks.watch.told = failed.desks.watch.told  # shared: the one before may go on
 
     def wind_down(self) -> None:
         """Open nothing any more, from the next order on; safe from a signal handler."""
@@ -134,12 +139,12 @@ class TradeExecutionService(Service):
 
     def on_cycle_started(self, event: CycleStartedEvent) -> None:
         """Look at the account and the kill switch before anything is decided."""
-        self.desks.orders.at = event.time
-        if self._trade and self._remote:
+        self._orders.at = event.time
+        if self._switched:
             self.desks.brakes.look(event.time)
-            if self.desks.watch.look(event.time):
-                self.handled += 1
-                self.desks.exits.press_on(event.time)
+        if self._remote and self.desks.watch.look(event.time):
+            self.handled += 1
+            self.desks.exits.press_on(event.time)
 
     def on_new_candle(self, event: NewCandleEvent) -> None:
         """Let the broker take in the candle, report what it did, and act on what is due."""
@@ -151,7 +156,7 @@ class TradeExecutionService(Service):
         for happened in self._on_candle(candle):
             self.desks.reports.take_in(happened, closed)
         self._seen[symbol] = closed
-        self.desks.orders.at = max(self.desks.orders.at, closed)
+        self._orders.at = max(self._orders.at, closed)
         if self._plans:
             self.desks.exits.meet_deadlines(candle)
         if self._sent:
@@ -162,7 +167,7 @@ class TradeExecutionService(Service):
 
     def on_strategies_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
         """Manage the positions of the strategies that were evaluated."""
-        if self._plans:
+        if self._plans and self._manages():
             self._in_turn(event.candle, self.desks.exits.manage, event)
 
     def on_exit_signal(self, event: ExitSignalEvent) -> None:

@@ -46,15 +46,21 @@ class TestABridgeThatIsAway:
         return daemon.after(60, 60), broker, caplog.text
 
     def test_is_logged_fails_the_health_check_and_gets_services_replaced(self, cut_off):
-        """P27, P22, P5: errors are said, and many in a row are an illness; it is over by itself."""
+        """P27, P22, P5: errors are said, and many in a row are an illness; it is over by itself.
+
+        Fetching starts anew and goes on after the last candle. Execution is not replaced by what
+        could not see the account: red when it takes over the last look and begins to count anew.
+        """
         run, _, log = cut_off
         assert len(run.of(DataFetchFailedEvent)) == 5
         assert log.count("Fetching EURUSD 1 failed") == 5
         assert log.count("The account does not answer") == 5
         assert "The account answers again" in log
         failed = {event.service for event in run.of(ServiceFailedEvent)}
-        assert failed == {event.service for event in run.of(ServiceRestartedEvent)}
-        assert "data_fetching" in failed
+        assert failed == {"data_fetching", "trade_execution"}
+        assert {event.service for event in run.of(ServiceRestartedEvent)} == {"data_fetching"}
+        assert "trade_execution goes on until it is answered" in log
+        assert "Traceback" not in log
         assert all(run.orchestrator.get_service_health().values())
 
     def test_costs_no_candle_and_shows_none_twice(self, cut_off):

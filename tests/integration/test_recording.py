@@ -168,7 +168,7 @@ def test_a_planted_difference_is_named(session, replay):
     ("wanted", "replayed"),
     [
         ("journal.last_candle", "journal.last_candle(EURUSD, 1)"),
-        ("source.expect", "source.expect()"),
+        ("source.latest", "source.latest(EURUSD, 1, 3, 2025-01-06T08:04:00Z)"),
     ],
 )
 def test_a_call_that_was_not_recorded_is_a_difference(wanted, replayed, session, replay):

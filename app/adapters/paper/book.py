@@ -40,12 +40,31 @@ class Book:
     """What the paper broker knows of one symbol."""
 
     __slots__ = (
-        "blur", "candle", "cost", "data_spread", "data_spread_price", "exposed", "gone",
-        "high_guard", "instrument", "low_guard", "orders", "point", "rate", "rules",
-        "short_units", "slippage", "spread", "symbol", "units",
+        "_mark",
+        "_marked",
+        "blur",
+        "candle",
+        "cost",
+        "data_spread",
+        "data_spread_price",
+        "exposed",
+        "gone",
+        "high_guard",
+        "instrument",
+        "low_guard",
+        "orders",
+        "point",
+        "rate",
+        "rules",
+        "short_units",
+        "slippage",
+        "spread",
+        "symbol",
+        "units",
     )  # fmt: skip
 
     rate: "Rate"
+    _mark: Mark
 
     def __init__(self, instrument: Instrument, terms: PaperTerms) -> None:
         self.instrument = instrument
@@ -58,6 +77,8 @@ class Book:
         self.data_spread_price = self.data_spread * self.point
         self.slippage = terms.costs * ceil(terms.slippage_points)
         self.candle: Candle | None = None
+        self._marked: Candle | None = None
+        """The candle that `_mark` is of."""
         self.orders: dict[int, Order] = {}
         self.gone: list[OrderGone] = []
         self.arm(())
@@ -78,8 +99,12 @@ class Book:
     @property
     def mark(self) -> Mark:
         """The latest close and the ask above it; SourceError before the first candle."""
-        bid = self.rules.price(self.latest.close)
-        return Mark(self.symbol, bid, bid + self._spread_of(self.latest) * self.rules.point)
+        latest = self.latest
+        if self._marked is not latest:
+            bid = self.rules.price(latest.close)
+            spread = self._spread_of(latest) * self.rules.point
+            self._mark, self._marked = Mark(self.symbol, bid, bid + spread), latest
+        return self._mark
 
     def bar(self, candle: Candle) -> Bar:
         """Return `candle` with its spread and slippage, in Decimal."""

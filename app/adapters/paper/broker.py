@@ -94,7 +94,7 @@ class PaperBroker:
 
     def account(self) -> Account:
         """Return the account as it stands, valued at the latest quotes."""
-        equity, margin = self._worth.equity(), self._ledger.margin()
+        equity, margin = self._worth.equity(), self._ledger.margin
         return Account(
             login=0,
             server="paper",

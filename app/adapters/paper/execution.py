@@ -35,7 +35,7 @@ class Execution:
     @property
     def stop_out_equity(self) -> Decimal:
         """The equity (account currency) below which positions are closed by force."""
-        return self._ledger.margin() * self._stop_out_level / 100
+        return self._ledger.margin * self._stop_out_level / 100
 
     def match(self, book: Book, bar: Bar) -> list[Deal | OrderGone]:
         """Apply `bar`: orders in flight, stops and targets, pending orders, stop-out."""

@@ -79,6 +79,8 @@ class Ledger:
         self._terms = terms
         self._rules = rules
         self._deals: list[Deal] = []
+        self._margin_used: Decimal | None = None
+        """What the open positions tie up, once it was asked for; every deal changes it."""
         self.last_ticket = 0
         self._deposit(terms.money(terms.balance))
 
@@ -93,6 +95,7 @@ class Ledger:
         """Take the books over from an earlier run."""
         self.last_ticket = last_ticket
         self.positions = {position.ticket: position for position in positions}
+        self._margin_used = None
         self._deals = list(deals)
         self.balance = sum((deal.net for deal in self._deals), Decimal(0))
 
@@ -115,7 +118,8 @@ class Ledger:
 
     def floating(self, position: OpenPosition, price: Decimal, rate: Decimal) -> Decimal:
         """Return what closing `position` at `price` would gain, in account currency."""
-        moved = (price - position.price_open) * position.direction.sign
+        is_long = position.direction is Direction.LONG
+        moved = price - position.price_open if is_long else position.price_open - price
         size = position.volume * self._rules[position.symbol].contract_size
         return self._terms.money(moved * size * rate)
 
@@ -124,7 +128,14 @@ class Ledger:
         value = self._rules[symbol].contract_size * price * rate / self._terms.leverage
         return value.quantize(_MARGIN_DIGITS, ROUND_HALF_EVEN)
 
-    def margin(self, extra: Iterable[tuple[str, Direction, Decimal]] = ()) -> Decimal:
+    @property
+    def margin(self) -> Decimal:
+        """The margin in use."""
+        if self._margin_used is None:
+            self._margin_used = self.margin_with(())
+        return self._margin_used
+
+    def margin_with(self, extra: Iterable[tuple[str, Direction, Decimal]]) -> Decimal:
         """Return the margin in use, as if `extra` (symbol, direction, margin) were open too.
 
         On a hedging account a symbol's larger side counts, on a netting account its difference.
@@ -274,6 +285,7 @@ class Ledger:
     def _book(self, deal: Deal) -> Deal:
         insort(self._deals, deal, key=attrgetter("time"))
         self.balance += deal.net
+        self._margin_used = None
         return deal
 
     def _commission(self, volume: Decimal) -> Decimal:

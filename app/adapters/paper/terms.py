@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import msgspec
 
 _WITHOUT_CENTS = frozenset({"JPY"})
+_WHOLE, _CENT = Decimal(1), Decimal("0.01")
 
 
 class PaperTerms(msgspec.Struct, frozen=True):
@@ -32,6 +33,5 @@ class PaperTerms(msgspec.Struct, frozen=True):
 
     def money(self, value: Decimal) -> Decimal:
         """Return `value` rounded half-even to the account currency's smallest coin."""
-        return value.quantize(
-            Decimal(1) if self.currency in _WITHOUT_CENTS else Decimal("0.01"), ROUND_HALF_EVEN
-        )
+        coin = _WHOLE if self.currency in _WITHOUT_CENTS else _CENT
+        return value.quantize(coin, ROUND_HALF_EVEN)

@@ -8,6 +8,8 @@ from app.adapters.paper.ledger import Ledger, OpenPosition
 from app.domain.orders import Intent
 from app.domain.signals import Direction
 
+_NOTHING = Decimal(0)
+
 
 class Valuation:
     """Values the ledger's positions at the books' latest quotes.
@@ -26,15 +28,19 @@ class Valuation:
 
     def floating(self, held: OpenPosition, at: Mark | None = None) -> Decimal:
         """Return the profit of `held`, in account currency; 0 while there is no price at all."""
-        if at is None and not self._books[held.symbol].ready:
-            return Decimal(0)
-        price = self.price(held, at)
-        return self._ledger.floating(held, price, self._books[held.symbol].rate.at(price))
+        book = self._books[held.symbol]
+        if at is None and not book.ready:
+            return _NOTHING
+        mark = at if at is not None and at.symbol == held.symbol else book.mark
+        price = mark.closes(held.direction)
+        return self._ledger.floating(held, price, book.rate.at(price))
 
     def equity(self, at: Mark | None = None) -> Decimal:
         """Return balance plus floating profit, in account currency."""
-        held = self._ledger.positions.values()
-        return sum((self.floating(one, at) for one in held), self._ledger.balance)
+        equity = self._ledger.balance
+        for held in self._ledger.positions.values():
+            equity += self.floating(held, at)
+        return equity
 
     def margin_fault(
         self,
@@ -48,8 +54,8 @@ class Valuation:
         `ahead` are the entries, with prices, that will be filled before it.
         """
         sides = [self._side(*entry) for entry in ahead]
-        before = self._ledger.margin(sides)
-        added = self._ledger.margin([*sides, self._side(intent, price)]) - before
+        before = self._ledger.margin_with(sides)
+        added = self._ledger.margin_with([*sides, self._side(intent, price)]) - before
         free = self.equity(at) - before
         if added <= 0 or added <= free:
             return ""

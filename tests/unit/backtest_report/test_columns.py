@@ -56,7 +56,7 @@ def test_bars_can_be_unpacked(steps, places):
         run = [number for start, number in packed["regimes"] if start <= at][-1]
         prices = (one / 10**digits for one in (open_, high, low, close))
         unpacked.append((minute * 60, *prices, regimes.known[run]))
-    assert unpacked == [(bar.time.timestamp(), *bar[1:5], bar.regime) for bar in given_bars]
+    assert unpacked == [(bar.time.timestamp(), *bar.prices, bar.regime) for bar in given_bars]
 
 
 def test_prices_keep_the_digits_that_tell_them_apart():

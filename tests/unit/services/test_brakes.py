@@ -1,13 +1,14 @@
 """What keeps entries from being made, and what ends it (I10, I12)."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from app.domain.orders import Action, BlockReason, IntentState
+from app.domain.orders import Action, BlockReason, Deal, IntentState
 from app.events import (
     OrderCancelledEvent,
     PositionClosedEvent,
@@ -86,6 +87,22 @@ def test_a_crash_after_the_operator_lifted_a_drawdown_does_not_bring_it_back() -
     trader.service.desks.brakes.look(trader.now)
     trader.restart()
     assert enter(trader) is None
+
+
+def test_a_long_history_is_read_before_the_first_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account's years are many requests. Red when the first entry has to ask for them."""
+    trader = Trader(limits={"max_drawdown": Decimal(25)})
+    asked: list[datetime] = []
+    deals = trader.account.deals
+
+    def asked_for(since: datetime) -> Sequence[Deal]:
+        asked.append(since)
+        return deals(since)
+
+    monkeypatch.setattr(trader.account, "deals", asked_for)
+    assert enter(trader) is None
+    assert asked
+    assert min(asked) > trader.now - timedelta(days=8)
 
 
 def test_the_kill_switch_stops_entries_and_lets_exits_and_stops_work() -> None:
