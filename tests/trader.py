@@ -207,19 +207,10 @@ class Trader:
     # Its life
 
     def connect(self) -> None:
-        """Replace the service on what journal and account have."""
+        """Start a service on what journal and account have."""
         self.bus = EventBus(on_error=self._failed, history_limit=1)
         self.bus.subscribe(Event, self.events.append)
-        terms = TradingTerms(
-            strategies=self.strategies,
-            rules=self.rules,
-            base_timeframes={one.symbol: M1 for one in self.strategies.values()},
-            switch=self.switch,
-            remote=True,
-            patience=self.patience,
-            **self.settings,
-        )
-        self.service = TradeExecutionService(self.bus, self.account, self.journal, terms)
+        self.service = self._made()
         for event_type, handler in (
             (CycleStartedEvent, self.service.on_cycle_started),
             (NewCandleEvent, self.service.on_new_candle),
@@ -231,6 +222,24 @@ class Trader:
         ):
             self.bus.subscribe(event_type, handler)
         self.service.start(self.now)
+
+    def begin_successor(self) -> None:
+        """Start the successor of the service, which may raise SourceError; the service stays."""
+        successor = self._made()
+        successor.succeed(self.service)
+        successor.start(self.now)
+
+    def _made(self) -> TradeExecutionService:
+        terms = TradingTerms(
+            strategies=self.strategies,
+            rules=self.rules,
+            base_timeframes={one.symbol: M1 for one in self.strategies.values()},
+            switch=self.switch,
+            remote=True,
+            patience=self.patience,
+            **self.settings,
+        )
+        return TradeExecutionService(self.bus, self.account, self.journal, terms)
 
     def restart(self) -> None:
         """End the process as kill -9 does, and start it again, which may raise SourceError."""

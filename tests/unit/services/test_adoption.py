@@ -120,6 +120,19 @@ def test_a_start_that_is_not_answered_says_so() -> None:
     assert adopted(trader) == ["cross"]
 
 
+def test_what_a_successor_saw_before_it_could_not_start_is_taken_in() -> None:
+    """The service that goes on learns it; red when each has what it was told to itself."""
+    trader = opened(Trader())
+    trader.account.move("EURUSD", Decimal("1.09700"))
+    trader.account.no_history = True
+    with pytest.raises(SourceError):
+        trader.begin_successor()
+    trader.account.no_history = False
+    trader.wait(1)
+    assert trader.plans == []
+    assert len(trader.of(PositionClosedEvent)) == 1
+
+
 def test_what_happened_while_nobody_looked_is_taken_in() -> None:
     trader = opened(Trader())
     trader.account.move("EURUSD", Decimal("1.09700"))
