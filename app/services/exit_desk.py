@@ -72,11 +72,11 @@ class ExitDesk:
             if plan.owed:
                 self._desk.close_owed(plan, candle.time)
 
-    def manages(self) -> bool:
+    def any_follows_price(self) -> bool:
         """Say whether any position has a plan that closed candles move."""
-        return any(map(self._is_managed, self._trades.plans.values()))
+        return any(map(self._follows_price, self._trades.plans.values()))
 
-    def _is_managed(self, plan: PositionPlan) -> bool:
+    def _follows_price(self, plan: PositionPlan) -> bool:
         return bool(plan.strategy in self._following or plan.targets or plan.break_even)
 
     def manage(self, event: StrategiesEvaluatedEvent) -> None:
@@ -84,7 +84,7 @@ class ExitDesk:
         for decision in event.decisions:
             strategy = self._strategies[decision.strategy]
             for plan in self._trades.of(decision.strategy):
-                if self._is_managed(plan):
+                if self._follows_price(plan):
                     self._manage_one(plan, strategy, decision.candle, decision.levels)
 
     def _manage_one(

