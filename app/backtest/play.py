@@ -47,7 +47,7 @@ class Play:
         self.orchestrator = TradingOrchestrator(parts.settings, parts)
         bus = self.orchestrator.event_bus
         self._capital = broker.account().balance
-        self._equity = EquityCurve(self._capital, self._began, server_time)
+        self._equity = EquityCurve(self._capital, self._began)
         self._book = Book(bus, broker, self._equity)
         span = self._until - self._began
         self._charts = [

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from app.backtest.equity import EquityCurve
 from app.backtest.outcome import Drawdown, EquityPoint, Outcome, Trade
-from app.domain.broker_time import ServerTime
 from app.domain.signals import Direction
 
 MONDAY = datetime(2025, 1, 6, tzinfo=UTC)
@@ -106,7 +105,7 @@ def some_trades(draw):
 def some_outcomes(draw):
     """Return a run whose equity went anywhere, even below zero, kept as a backtest keeps it."""
     began = MONDAY + draw(st.integers(0, 400)) * timedelta(hours=7)
-    curve = EquityCurve(CAPITAL, began, ServerTime("UTC"))
+    curve = EquityCurve(CAPITAL, began)
     equity, now = CAPITAL, began
     for _ in range(draw(st.integers(0, 25))):
         now += draw(st.integers(1, 900)) * HOUR
