@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from app.domain.errors import ConfigurationError
 
 SIGNALS = ("entry_long", "entry_short", "exit_long", "exit_short")
 _Line = Mapping[str, Any]
+_Key = tuple[str, str, str]
 
 
 class Counts(NamedTuple):
@@ -56,43 +56,44 @@ def compare(old: Path, new: Path) -> Comparison:
     since, until = max(first for first, _ in spans), min(last for _, last in spans)
     if since > until:
         raise ConfigurationError(f"{old} and {new} share no time: nothing can be compared")
-    counted: tuple[Counter[str], Counter[str]] = Counter(), Counter()
-    differing, first = 0, None
-    for difference in _pairs(_cycles(old, since, until), _cycles(new, since, until), counted):
-        differing += 1
-        first = first or difference
-    return Comparison(since, until, _counts(counted[0]), _counts(counted[1]), differing, first)
+    counted = (Counter[str](), Counter[str]())
+    decided = [
+        {_key(line): _signals(line) for line in _counted(path, since, until, counts)}
+        for path, counts in zip((old, new), counted, strict=True)
+    ]
+    differing = sorted(
+        key
+        for key in decided[0].keys() | decided[1].keys()
+        if decided[0].get(key) != decided[1].get(key)
+    )
+    first = None
+    if differing:
+        first = Difference(*differing[0], _line_of(old, differing[0]), _line_of(new, differing[0]))
+    return Comparison(since, until, _counts(counted[0]), _counts(counted[1]), len(differing), first)
 
 
-def _pairs(
-    old: Iterator[tuple[str, list[_Line]]],
-    new: Iterator[tuple[str, list[_Line]]],
-    counted: tuple[Counter[str], Counter[str]],
-) -> Iterator[Difference]:
-    """Walk both files in step by time, counting; yield what differs."""
-    ours, theirs = next(old, None), next(new, None)
-    while ours is not None or theirs is not None:
-        time = min(cycle[0] for cycle in (ours, theirs) if cycle is not None)
-        lines: list[dict[tuple[str, str], _Line]] = []
-        for cycle, counts in zip((ours, theirs), counted, strict=True):
-            here = cycle[1] if cycle is not None and cycle[0] == time else []
-            for line in here:
-                _count(line, counts)
-            lines.append({(line["symbol"], line["strategy"]): line for line in here})
-        for key in sorted(lines[0].keys() | lines[1].keys()):
-            left, right = lines[0].get(key), lines[1].get(key)
-            if _signals(left) != _signals(right):
-                yield Difference(time, *key, left, right)
-        if ours is not None and ours[0] == time:
-            ours = next(old, None)
-        if theirs is not None and theirs[0] == time:
-            theirs = next(new, None)
+def _counted(path: Path, since: str, until: str, counts: Counter[str]) -> Iterator[_Line]:
+    """Count the lines of that time; yield those that decide something.
+
+    They come in no order of time: candles that were fetched late are decided late.
+    """
+    for line in _lines(path):
+        if since <= line["time"] <= until:
+            _count(line, counts)
+            if True in _signals(line):
+                yield line
 
 
-def _signals(line: _Line | None) -> tuple[object, ...]:
-    """Return what a line decides; one that decides nothing is as good as none."""
-    decided = tuple((line or {}).get(signal) for signal in SIGNALS)
-    return decided if True in decided else ()
+def _key(line: _Line) -> _Key:
+    return line["time"], line["symbol"], line["strategy"]
+
+
+def _line_of(path: Path, key: _Key) -> _Line | None:
+    return next((line for line in _lines(path) if _key(line) == key), None)
+
+
+def _signals(line: _Line) -> tuple[object, ...]:
+    return tuple(line[signal] for signal in SIGNALS)
 
 
 def _count(line: _Line, counts: Counter[str]) -> None:
@@ -105,13 +106,6 @@ def _count(line: _Line, counts: Counter[str]) -> None:
 
 def _counts(counted: Counter[str]) -> Counts:
     return Counts(**{name: counted[name] for name in Counts._fields})
-
-
-def _cycles(path: Path, since: str, until: str) -> Iterator[tuple[str, list[_Line]]]:
-    """Yield the lines of each time, in the file's order."""
-    inside = (line for line in _lines(path) if since <= line["time"] <= until)
-    for time, lines in groupby(inside, key=lambda line: str(line["time"])):
-        yield time, list(lines)
 
 
 def _span(path: Path) -> tuple[str, str]:
@@ -133,9 +127,10 @@ def _lines(path: Path) -> Iterator[_Line]:
 def _line(path: Path, number: int, text: bytes) -> _Line:
     try:
         line = orjson.loads(text)
-        if {"time", "symbol", "strategy", "trades", *SIGNALS} <= line.keys():
+        named = all(isinstance(line[name], str) for name in ("time", "symbol", "strategy"))
+        if named and isinstance(line["trades"], list) and line.keys() >= set(SIGNALS):
             return dict(line)
-    except (orjson.JSONDecodeError, AttributeError):
+    except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
     raise ConfigurationError(f"{path}:{number}: no line of a decision file (--decisions)")
 

@@ -81,6 +81,16 @@ def test_sessions_are_compared_in_the_time_they_share(compare, sessions):
     assert f"Compared from {json.loads(lines[len(lines) // 2])['time']}" in ended.out
 
 
+def test_candles_that_were_decided_late_are_no_difference(compare, sessions):
+    """What was fetched late is written down late. Red when both are walked in step by time."""
+    _, new = sessions
+    lines = new.read_text().splitlines(keepends=True)
+    new.write_text("".join(sorted(lines, key=lambda line: json.loads(line)["strategy"])))
+    ended = compare("old.jsonl", "new.jsonl")
+    assert ended.code == 0
+    assert ended.lines[-1] == "signals         the same"
+
+
 @pytest.mark.parametrize(
     ("files", "code", "said"),
     [
@@ -88,11 +98,13 @@ def test_sessions_are_compared_in_the_time_they_share(compare, sessions):
         (("old.jsonl", "nowhere.jsonl"), 78, "nowhere.jsonl: No such file"),
         (("old.jsonl", "EURUSD.csv"), 78, "EURUSD.csv:1: no line of a decision file"),
         (("old.jsonl", "later.jsonl"), 78, "share no time"),
+        (("old.jsonl", "odd.jsonl"), 78, "odd.jsonl:1: no line of a decision file"),
     ],
 )
 def test_a_mistake_is_one_line(compare, sessions, files, code, said):
     line = json.loads(sessions[0].read_text().splitlines()[0]) | {"time": "2031-01-01T00:00:00"}
     Path("later.jsonl").write_text(json.dumps(line) + "\n")
+    Path("odd.jsonl").write_text(json.dumps(line | {"time": 7}) + "\n")
     ended = compare(*files)
     assert ended.code == code
     assert said in ended.err
