@@ -1,6 +1,7 @@
 """How the small commands end: exit codes, and one line for the operator instead of a traceback."""
 
 import sys
+from collections.abc import Iterable
 
 import typer
 
@@ -13,6 +14,12 @@ _TYPER_USAGE_ERROR = 2
 def new_command_line() -> typer.Typer:
     """Return an empty command line, plain in its output."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Tell the operator what may be wrong, a line each, on standard error."""
+    for warning in warnings:
+        sys.stderr.write(f"warning: {warning}\n")
 
 
 def exit_code(app: typer.Typer, arguments: list[str] | None) -> int:

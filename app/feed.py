@@ -1,5 +1,6 @@
 """Which market a configuration plays: the simulated one, or history files, and how fast."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +11,13 @@ from app.adapters.replay import BarFeed, ReplaySource
 from app.adapters.simulated_market import DEFAULT_START, SimulatedMarket
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
+from app.domain.instruments import instrument
 from app.domain.market import Timeframe
 from app.ports import Clock, DataSource
 from app.setting_values import MarketDataSource
 from app.settings import Settings
 
+_SYMBOLS = re.compile(r"(?<![A-Za-z])[A-Za-z]{6}(?![A-Za-z])")
 SIMULATED_SPEED = 60.0
 """Market seconds per second unless `market_data.speed` says otherwise: a minute candle a second."""
 
@@ -74,12 +77,10 @@ def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Pair symbols and files: one with one, else by the symbol in the file's name."""
     paths, symbols = settings.market_data.path, settings.symbols
     if len(paths) == len(symbols) == 1:
+        _check_name(paths[0], symbols[0])
         yield symbols[0], paths[0]
         return
-    named = {
-        symbol: [path for path in paths if symbol.casefold() in path.name.casefold()]
-        for symbol in symbols
-    }
+    named = {symbol: [path for path in paths if is_named_after(path, symbol)] for symbol in symbols}
     for symbol, found in named.items():
         if len(found) != 1:
             raise ConfigurationError(
@@ -93,6 +94,22 @@ def _files_of(settings: Settings) -> Iterator[tuple[str, Path]]:
             )
     for symbol, found in named.items():
         yield symbol, found[0]
+
+
+def is_named_after(path: Path, symbol: str) -> bool:
+    """Say whether a file has the symbol in its name."""
+    return symbol.casefold() in path.name.casefold()
+
+
+def _check_name(path: Path, symbol: str) -> None:
+    """Raise ConfigurationError where a file is named after a known symbol, and after no traded."""
+    words = [word.upper() for word in _SYMBOLS.findall(path.stem)]
+    others = [word for word in words if instrument(word).recognised]
+    if others and symbol[: len(others[0])].upper() not in others:
+        raise ConfigurationError(
+            f"market_data.path: {path.name} is of {others[0]} by its name, but {symbol} is traded: "
+            f"set TRADING_SYMBOL={others[0]} (--symbol), or name the file otherwise"
+        )
 
 
 def _speed(settings: Settings) -> float:

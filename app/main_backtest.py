@@ -26,7 +26,7 @@ from app.backtest import figures, files, honesty, report, tables
 from app.backtest.options import names_of
 from app.backtest.outcome import Outcome
 from app.backtest.play import Play
-from app.command_line import exit_code, new_command_line
+from app.command_line import exit_code, new_command_line, warn
 from app.domain.errors import ConfigurationError, nearest
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
@@ -39,6 +39,14 @@ class Costs(StrEnum):
     ZERO = "zero"
     CONFIG = "config"
     DOUBLE = "double"
+
+    @property
+    def times(self) -> int:
+        """How many times what is configured."""
+        return {Costs.ZERO: 0, Costs.CONFIG: 1, Costs.DOUBLE: 2}[self]
+
+
+_SAID = {Costs.ZERO: ", costs zero", Costs.CONFIG: "", Costs.DOUBLE: ", costs doubled"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,7 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
             loaded = settings.load(config, {**names, **ends}).settings
             parts = _only(strategy or [], assembly.connect(_warmed_up(loaded, warm_up)))
             market = ", ".join(path.name for path in data or []) or "simulated market"
-            return Play(f"{', '.join(loaded.symbols)} on {market}", _at(costs, parts))
+            name = f"{', '.join(loaded.symbols)} on {market}{_SAID[costs]}"
+            return Play(name, _at(costs, parts), costs.times)
 
         if check_look_ahead:
             _tell(
@@ -110,6 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
                 "Warmed up: twice the history decides the same",
             )
         else:
+            if out is not None:
+                files.prepare(out)
             _run(play(), out)
 
     return exit_code(app, arguments)
@@ -143,11 +154,8 @@ def _at(costs: Costs, parts: Parts) -> Parts:
     """Return the parts with what trading costs multiplied."""
     if costs is Costs.CONFIG:
         return parts
-    factor = 0 if costs is Costs.ZERO else 2
-    terms = msgspec.structs.replace(assembly.paper_terms(parts.settings), costs=factor)
-    notes = (*parts.notes, f"Costs are {costs}: spread, slippage and commission times {factor}")
-    broker = PaperBroker(terms, parts.settings.symbols)
-    return replace(parts, broker=broker, notes=notes)
+    terms = msgspec.structs.replace(assembly.paper_terms(parts.settings), costs=costs.times)
+    return replace(parts, broker=PaperBroker(terms, parts.settings.symbols))
 
 
 def _tell(findings: Iterator[str], well: str) -> None:
@@ -163,6 +171,7 @@ def _tell(findings: Iterator[str], well: str) -> None:
 def _run(play: Play, out: Path | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: play.stop())
+    warn(play.warnings)
     started = time.perf_counter()
     with _progress(*play.span) as progress:
         play.run(progress)

@@ -20,7 +20,7 @@ from app.adapters.decision_file import decision_file
 from app.assembly import Parts
 from app.backtest.options import names_of
 from app.bus import EventBus
-from app.command_line import exit_code, new_command_line
+from app.command_line import exit_code, new_command_line, warn
 from app.domain.errors import UsageError
 from app.events import NewCandleEvent, OrderRejectedEvent, StrategyFailedEvent
 from app.live_trading import LiveTradingManager
@@ -69,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         if files:
             if len(files) != 2:  # noqa: PLR2004 - the old one's and the new one's
                 raise UsageError("expected two decision files, or none")
+            if data or symbol or until:
+                raise UsageError("--data, --symbol and --to are of a run: expected no files then")
             _end(comparison.compare(*files))
             return
         assembly.set_up_logging(LoggingSettings(level=LogLevel.CRITICAL), to_file=False)
@@ -83,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
             return assembly.connect(settings.load(config, names).settings)
 
         with TemporaryDirectory() as folder:
-            old = _played(Path(folder, "old.jsonl"), *_predecessor(parts()))
+            first = parts()
+            warn(first.warnings)
+            old = _played(Path(folder, "old.jsonl"), *_predecessor(first))
             new = _played(Path(folder, "new.jsonl"), *_daemon(parts()))
             for name in ("candles", "errors", "balance"):
                 left, right = getattr(old, name), getattr(new, name)

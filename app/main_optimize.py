@@ -24,7 +24,7 @@ from app.backtest import figures
 from app.backtest import files as outcome_files
 from app.backtest import tables as report_tables
 from app.backtest.options import names_of
-from app.command_line import exit_code, new_command_line
+from app.command_line import exit_code, new_command_line, warn
 from app.domain.errors import ConfigurationError, UsageError, nearest
 from app.optimize import files, tables
 from app.optimize.bench import InterruptedTrialError
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         market = ", ".join(path.name for path in data or []) or "simulated market"
         title = f"{strategy} on {market}"
         if out is not None:
-            files.prepare(out)
+            outcome_files.prepare(out)
         if trial and not storage and out is None:
             raise UsageError("--trial: expected the --storage or the --out of its search")
         plan = planned(wish)
@@ -152,6 +152,7 @@ def _search(plan: Plan, title: str, best: int, out: Path | None) -> None:
     from app.optimize.search import check, search  # noqa: PLC0415 - needs Optuna, an extra
 
     check(plan)
+    warn(plan.warnings)
     stop = _Stop()
     results: dict[int, list[Tried]] = {}
     for line in tables.head(plan, title):

@@ -24,6 +24,7 @@ _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
 _W1 = Timeframe("W1")
 _KEPT = 256
+_ASKED_BY = " in trading.timeframes and in the symbol's strategies"
 
 
 class BarFeed(Protocol):
@@ -117,7 +118,7 @@ class ReplaySource:
         for symbol, feed in self._feeds.items():
             feed.open()
             for timeframe in self._timeframes[symbol]:
-                check_aggregates(symbol, feed.timeframe, timeframe)
+                check_aggregates(symbol, feed.timeframe, timeframe, _ASKED_BY)
         self._check_limits()
         for symbol, feed in self._feeds.items():
             end = _ENDLESS if feed.end is None else feed.end
@@ -194,13 +195,13 @@ class ReplaySource:
         span = f"{_said(first)} to {_said(last) if last else 'any later time'} UTC"
         if start < first or (last and start >= last):
             raise ConfigurationError(
-                f"market_data.start {_said(start)} UTC lies outside the data: "
+                f"market_data.start (--from) {_said(start)} UTC lies outside the data: "
                 f"expected a time in {span}"
             )
         if until and until <= start:
             raise ConfigurationError(
-                f"market_data.until {_said(until)} UTC is not after the start, {_said(start)} UTC: "
-                f"expected a later time in {span}"
+                f"market_data.until (--to) {_said(until)} UTC is not after the start, "
+                f"{_said(start)} UTC: expected a later time in {span}"
             )
 
 

@@ -7,6 +7,7 @@ JSON (text), in Parquet decimals of 12 digits after the point.
 import csv
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -63,6 +64,30 @@ _EQUITY_COLUMNS = (
 )
 
 
+def prepare(folder: Path) -> None:
+    """Make `folder` and see that files can be made in it, before hours of work.
+
+    Raises:
+        PermissionDeniedError: it may not be written to.
+        ConfigurationError: it cannot be.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> ConfigurationError | PermissionDeniedError:
+    """Return what the operator is told when a file or folder cannot be written."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return ConfigurationError(f"{path}: cannot be made: a file stands in its way")
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else ConfigurationError
+    return kind(f"{path}: cannot be written: {error.strerror}")
+
+
 def write(outcome: Outcome, folder: Path) -> list[Path]:
     """Write the files of `outcome` into `folder`, which is made; return their paths.
 
@@ -90,12 +115,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
             _write_through(beside[at], content)
         for at, fresh in beside.items():
             fresh.replace(at)
-    except (FileExistsError, NotADirectoryError):
-        raise ConfigurationError(f"{folder}: cannot be made: a file stands in its way") from None
-    except PermissionError as error:
-        raise PermissionDeniedError(f"{at}: cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise ConfigurationError(f"{at}: cannot be written: {error.strerror}") from None
+        raise unwritable(at, error) from None
     finally:
         for fresh in beside.values():
             with suppress(OSError):

@@ -1,6 +1,6 @@
 """Plays history through the daemon's own build, and keeps its books."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from app.adapters.replay import ReplaySource
@@ -29,17 +29,18 @@ class Play:
 
     """
 
-    def __init__(self, name: str, parts: Parts) -> None:
+    def __init__(self, name: str, parts: Parts, costs: int = 1) -> None:
         source, broker, server_time = parts.source, parts.broker, parts.entry_rules.server_time
         if not isinstance(source, ReplaySource) or source.end_time is None:
             raise ConfigurationError("a backtest needs history that ends: expected --data or --to")
         wanted = parts.settings.market_data.until
         if wanted is not None and wanted - source.end_time > _WEEKEND:
             raise ConfigurationError(
-                f"market_data.until is {wanted:%Y-%m-%d %H:%M} UTC, "
+                f"market_data.until (--to) is {wanted:%Y-%m-%d %H:%M} UTC, "
                 f"but the data end at {source.end_time:%Y-%m-%d %H:%M} UTC"
             )
         self._name = name
+        self._costs = costs
         self._parts = parts
         self._progress: Callable[[datetime], object] = lambda _: None
         self._interrupted = False
@@ -60,6 +61,11 @@ class Play:
     def span(self) -> tuple[datetime, datetime]:
         """From when to when is played, aware UTC."""
         return self._began, self._until
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What may be wrong with data and settings."""
+        return self._parts.warnings
 
     @property
     def step(self) -> timedelta:
@@ -107,7 +113,11 @@ class Play:
             refused=dict(book.refused),
             candles=int(metrics["new_candles"]),
             charts=[charting.chart for charting in self._charts],
-            assumptions=(*assumptions(self._parts.settings), *self._parts.notes),
+            assumptions=(
+                *assumptions(self._parts.settings, self._costs),
+                *self._parts.notes,
+                *self._parts.warnings,
+            ),
         )
 
     def _on_cycle(self, event: CycleCompletedEvent) -> None:

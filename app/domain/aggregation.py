@@ -73,10 +73,13 @@ def aggregate(bars: Bars, timeframe: Timeframe, server_time: ServerTime) -> Bars
     )
 
 
-def check_aggregates(symbol: str, base: Timeframe, wanted: Timeframe) -> None:
-    """Raise ConfigurationError unless `wanted` candles can be made of `base` bars."""
+def check_aggregates(symbol: str, base: Timeframe, wanted: Timeframe, where: str = "") -> None:
+    """Raise ConfigurationError unless `wanted` candles can be made of `base` bars.
+
+    `where` tells the operator what asked for them.
+    """
     if wanted.minutes % base.minutes:
         raise ConfigurationError(
             f"{symbol}: {wanted.title_name} candles cannot be made of {base.title_name} bars: "
-            f"expected a timeframe that is a multiple of {base.title_name}"
+            f"expected only multiples of {base.title_name}{where}"
         )

@@ -44,6 +44,11 @@ class Instrument(msgspec.Struct, frozen=True):
     volume_step: Decimal = Decimal("0.01")
     recognised: bool = False
 
+    @property
+    def point(self) -> Decimal:
+        """The smallest step of its price."""
+        return Decimal(1).scaleb(-self.digits)
+
     def rules(self, symbol: str) -> SymbolRules:
         """Return what a broker demands of orders in it, under the broker's own name for it."""
         return SymbolRules(

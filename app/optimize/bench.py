@@ -42,6 +42,7 @@ class Bench:
         try:
             self.span = Piece(*Play(symbol, parts).span)
             self.indicators = parts.indicators
+            self.warnings = parts.warnings
         finally:
             parts.close()
 

@@ -1,7 +1,6 @@
 """The files of a search: every trial as CSV, and the best values as YAML."""
 
 import csv
-import tempfile
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.adapters.private_files import write_private
-from app.domain.errors import ConfigurationError, PermissionDeniedError
+from app.backtest.files import unwritable
 from app.optimize.plan import Plan
 from app.optimize.scores import Sample, Tried, collapse, difference, in_order
 from app.optimize.tables import shown
@@ -17,26 +16,13 @@ from app.optimize.tables import shown
 _FIGURES = tuple(field.name for field in msgspec.structs.fields(Sample))
 
 
-def prepare(folder: Path) -> None:
-    """Make `folder` and see that files can be made in it, before hours of work.
+def write(plan: Plan, results: Mapping[int, list[Tried]], folder: Path) -> list[Path]:
+    """Write ``trials.csv``, and ``best.yaml`` where a trial has a score; return their paths.
 
     Raises:
         PermissionDeniedError: it may not be written to.
         ConfigurationError: it cannot be.
 
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-
-
-def write(plan: Plan, results: Mapping[int, list[Tried]], folder: Path) -> list[Path]:
-    """Write ``trials.csv``, and ``best.yaml`` where a trial has a score; return their paths.
-
-    Raises what `prepare` raises.
     """
     contents = {folder / "trials.csv": _trials(plan, results)}
     best = _best(plan, results)
@@ -46,17 +32,10 @@ def write(plan: Plan, results: Mapping[int, list[Tried]], folder: Path) -> list[
         try:
             write_private(path, text)
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
     if not best:
         (folder / "best.yaml").unlink(missing_ok=True)
     return list(contents)
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigurationError | PermissionDeniedError:
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return ConfigurationError(f"{path}: cannot be made: a file stands in its way")
-    kind = PermissionDeniedError if isinstance(error, PermissionError) else ConfigurationError
-    return kind(f"{path}: cannot be written: {error.strerror}")
 
 
 def _trials(plan: Plan, results: Mapping[int, list[Tried]]) -> str:

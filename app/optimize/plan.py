@@ -45,6 +45,7 @@ class Plan:
     windows: tuple[Window, ...]
     made_with: Mapping[str, str]
     """What trials depend on -> its fingerprint."""
+    warnings: tuple[str, ...]
 
     def study_of(self, window: Window) -> str:
         """Return the name of the study of a window."""
@@ -79,6 +80,7 @@ def planned(wish: Wish) -> Plan:
         parameters,
         pieces,
         _made_with(replace(wish, settings=settings), symbol, document, bench, pieces),
+        bench.warnings,
     )
 
 

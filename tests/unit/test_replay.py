@@ -131,9 +131,13 @@ def test_until_may_lie_beyond_the_data() -> None:
 @pytest.mark.parametrize(
     ("start", "until", "message"),
     [
-        (minute(-1), None, "market_data.start 2024-01-07 23:59 UTC lies outside the data"),
+        (minute(-1), None, "market_data.start (--from) 2024-01-07 23:59 UTC lies outside the data"),
         (minute(10), None, "expected a time in 2024-01-08 00:00 to 2024-01-08 00:10 UTC"),
-        (minute(5), minute(5), "market_data.until 2024-01-08 00:05 UTC is not after the start"),
+        (
+            minute(5),
+            minute(5),
+            "market_data.until (--to) 2024-01-08 00:05 UTC is not after the start",
+        ),
         (None, minute(-9), "is not after the start, 2024-01-08 00:00 UTC"),
     ],
 )
