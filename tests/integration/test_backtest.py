@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pandas as pd
 import pytest
 
 from app import assembly, main_backtest, settings
@@ -139,6 +141,25 @@ class TestHonesty:
         assert paid["zero"] == 0
         assert paid["double"] == 2 * paid["config"] < 0
 
+    @pytest.mark.parametrize(
+        ("costs", "named", "charged"),
+        [
+            ("zero", ", costs zero", ("none.", "0", "0")),
+            ("config", "", ("the candle's own; where the data have none, EURUSD 8", "3.5", "1")),
+            ("double", ", costs doubled", ("2 times the candle's own", "7.0", "2")),
+        ],
+    )
+    def test_a_run_says_which_costs_were_charged(self, backtest, bars, costs, named, charged):
+        """In its assumptions, and in its name. Red with what is configured."""
+        assert backtest("--data", bars, "--costs", costs, "--out", "out").code == 0
+        run = json.loads(Path("out/figures.json").read_text())
+        assert run["name"] == f"EURUSD on EURUSD.csv{named}"
+        said = " ".join(run["assumptions"])
+        spread, commission, slippage = charged
+        assert f"Spread: {spread}" in said
+        assert re.search(rf"Costs: {commission}(\.0)? USD commission a lot", said)
+        assert f"stop losses {slippage} points worse" in said
+
 
 class TestCommand:
     def test_files_and_console_add_up(self, backtest, bars):
@@ -189,16 +210,60 @@ class TestCommand:
             (("--to", "2031-01-01"), 78, "the data end at 2025-01-08 00:00"),
             (("--data", "nowhere.csv"), 78, "nowhere.csv"),
             (("--capital", "-1"), 64, "--capital"),
-            (("--out", "file/out"), 78, "file"),
+            (("--capital", "0"), 64, "--capital: expected more than 0"),
+            (("--symbol", ""), 64, "--symbol: expected a name"),
+            (
+                ("--data", "EURUSD.csv", "--data", "EURUSD.csv"),
+                64,
+                "--data: the same file is named",
+            ),
+            (
+                ("--symbol", "GBPUSD"),
+                78,
+                "EURUSD.csv is of EURUSD by its name, but GBPUSD is traded",
+            ),
+            (("--out", "file/out"), 78, "file/out: cannot be made: a file stands in its way"),
         ],
     )
     def test_a_mistake_is_one_line(self, backtest, bars, arguments, code, said):
         Path("file").write_text("")
         data = () if "--data" in arguments else ("--data", bars)
         ended = backtest(*data, *arguments)
-        assert ended.code == code
+        assert (ended.code, ended.out) == (code, "")
         assert said in ended.err
         assert "Traceback" not in ended.err
+
+    @pytest.mark.parametrize("name", ["gbpusd_2025.csv", "EURUSD.csv", "bars.csv"])
+    def test_the_files_name_says_what_is_traded(self, backtest, folder, simulated_bars, name):
+        """Where strategies of it exist; else what is configured. Red when the name is not read."""
+        simulated_bars(days=1).to_csv(name, index=False)
+        ended = backtest("--data", name)
+        assert ended.code == 0
+        symbol = "GBPUSD" if name.startswith("gbpusd") else "EURUSD"
+        assert f"=== Backtest: {symbol} on {name} ===" in ended.out
+
+    def test_what_is_left_out_of_the_data_is_said(self, backtest, folder, simulated_bars):
+        """On the console, and where the run is kept. Red when only a log line says it."""
+        bars = simulated_bars(days=1)
+        bars.loc[100:109, "close"] = float("nan")
+        bars.to_csv("EURUSD.csv", index=False)
+        ended = backtest("--data", "EURUSD.csv", "--out", "out")
+        assert ended.code == 0
+        said = "EURUSD: left out 10 bad bars: 10 not a finite price"
+        assert ended.err.startswith(f"warning: {said}")
+        assumed = json.loads(Path("out/figures.json").read_text())["assumptions"]
+        assert any(one.startswith(said) for one in assumed)
+
+    def test_bars_too_long_for_what_is_configured_are_refused(self, backtest, folder):
+        """The message says what asked for shorter ones."""
+        hours = pd.date_range("2025-01-06", periods=100, freq="4h", tz="UTC")
+        frame = pd.DataFrame(
+            {"time": hours, "open": 1.1, "high": 1.1, "low": 1.1, "close": 1.1, "spread": 8}
+        )
+        frame.to_csv("EURUSD.csv", index=False)
+        ended = backtest("--data", "EURUSD.csv")
+        assert ended.code == 78
+        assert "multiples of H4 in trading.timeframes and in the symbol's strategies" in ended.err
 
     @pytest.mark.parametrize("bridge", ["", "http://127.0.0.1:9"])
     def test_without_data_the_simulated_market_is_played(self, backtest, folder, bridge):

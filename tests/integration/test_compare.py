@@ -95,6 +95,7 @@ def test_candles_that_were_decided_late_are_no_difference(compare, sessions):
     ("files", "code", "said"),
     [
         (("old.jsonl",), 64, "two decision files"),
+        (("old.jsonl", "new.jsonl", "--data", "EURUSD.csv"), 64, "are of a run"),
         (("old.jsonl", "nowhere.jsonl"), 78, "nowhere.jsonl: No such file"),
         (("old.jsonl", "EURUSD.csv"), 78, "EURUSD.csv:1: no line of a decision file"),
         (("old.jsonl", "later.jsonl"), 78, "share no time"),

@@ -32,7 +32,7 @@ function monthGrid(box) {
   }
   const names = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
   const heat = grid.map((month) => Math.abs(month.share ?? 0)).sort((a, b) => a - b);
-  const most = heat[Math.floor((heat.length - 1) * 0.95)] || heat.at(-1) || 1;
+  const most = heat[Math.ceil((heat.length - 1) * 0.95)] || heat.at(-1) || 1;
   const row = make("tr", "", ...["", ...names, "Year"].map((name) => make("th", "", name)));
   const body = make("tbody");
   for (const year of [...new Set(grid.map((month) => month.year))]) {
