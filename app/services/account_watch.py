@@ -1,6 +1,7 @@
 """Looking at the account: what happened there, whether it answers, what is at stake."""
 
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -42,7 +43,7 @@ class AccountWatch:
         self._brakes = brakes
         self._results = results
         self.told: deque[Deal | OrderGone] = deque()
-        """What looks at the account told and was not taken in yet."""
+        """What the account told and was not taken in yet."""
         self._silent = 0
         """Looks in a row that were not answered."""
         self._silence = ""
@@ -63,9 +64,7 @@ class AccountWatch:
         try:
             self.told.extend(self._broker.poll(now))
             self._reconciliation.identify(now)
-            while self.told:
-                self._reports.take_in(self.told[0], now)
-                self.told.popleft()
+            self.take_in((), now)
             self._reconciliation.check(now)
         except SourceError as error:
             self._silent += 1
@@ -86,6 +85,13 @@ class AccountWatch:
             self.told.extend(self._broker.poll(now))
         if self._limits.max_drawdown is not None:
             self._results.drawdown(Decimal(0), self._broker)
+
+    def take_in(self, happened: Iterable[Deal | OrderGone], at: datetime) -> None:
+        """Take in what happened up to `at`, after what was told before and is not taken in yet."""
+        self.told.extend(happened)
+        while self.told:
+            self._reports.take_in(self.told[0], at)
+            self.told.popleft()
 
     def losses(self, at: datetime) -> Exposure:
         """Return what was lost, without what is at risk; raises SourceError as `exposure`."""

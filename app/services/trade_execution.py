@@ -153,8 +153,9 @@ class TradeExecutionService(Service):
         if candle.timeframe != self._base.get(symbol):
             return
         closed = candle.close_time
-        for happened in self._on_candle(candle):
-            self.desks.reports.take_in(happened, closed)
+        happened = self._on_candle(candle)
+        if happened or self.desks.watch.told:
+            self.desks.watch.take_in(happened, closed)
         self._seen[symbol] = closed
         self._orders.at = max(self._orders.at, closed)
         if self._plans:

@@ -1296,6 +1296,37 @@ def test_each_deal_counts_once() -> None:
     assert len(desk.of(OrderFilledEvent)) == len(desk.of(PositionClosedEvent)) == 1
 
 
+class FaultyJournal(MemoryJournal):
+    """A journal with a fault that shows at the next `faults` deals."""
+
+    faults = 0
+
+    def booked(self, deal: Deal, client_id: str) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise RuntimeError("a fault of ours")
+        super().booked(deal, client_id)
+
+
+def test_a_deal_that_could_not_be_noted_is_taken_in_later_and_those_behind_it() -> None:
+    """Two stops touched by one candle. Red when what a candle brought is forgotten at a failure."""
+    journal = FaultyJournal()
+    desk = Desk(strategy("one"), strategy("two"), journal=journal)
+    desk.candle()
+    desk.enter(LONG, "one")
+    desk.enter(LONG, "two")
+    desk.candle()
+    assert len(desk.broker.positions()) == 2
+    journal.faults = 1
+    failures = []
+    desk.bus.on_error = lambda _owner, _event, error: failures.append(str(error))
+    desk.candle(1.09)
+    desk.candle(1.09)
+    assert failures == ["a fault of ours"]
+    assert [event.strategy for event in desk.of(PositionClosedEvent)] == ["one", "two"]
+    assert not desk.service.desks.trades.plans
+
+
 def test_only_candles_of_the_fastest_timeframe_reach_the_broker() -> None:
     desk = Desk()
     desk.slow_candle()
