@@ -131,7 +131,10 @@ def _only(names: Sequence[str], parts: Parts) -> Parts:
     known = [one.rules.name for loaded in parts.strategies.values() for one in loaded]
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"--strategy: there is no '{name}'{nearest(name, known)}")
+            raise ConfigurationError(
+                f"--strategy: there is no '{name}'{nearest(name, known)}: "
+                f"expected one of {', '.join(known) or 'none, for no strategy is enabled'}"
+            )
     if not names:
         return parts
     kept = {

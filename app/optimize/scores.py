@@ -18,6 +18,8 @@ _ADD_UP: Final = frozenset({"net_profit", "equity_change", "return_percent"})
 """What grows with the length of a run, and is therefore compared by the day."""
 _HOLDS: Final = 0.5
 """Less than this part of the in-sample figure left out of sample is a collapse."""
+_FEWEST = 10
+"""Trades out of sample below which good luck looks like holding."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -137,9 +139,10 @@ def collapse(trial: Tried, objective: str, window: Window) -> str:
     neutral = 1.0 if objective == "profit_factor" else 0.0
     a_day = " a day" if is_by_day(objective) else ""
     if one <= neutral:
-        return f"it gains nothing in-sample either, {objective} {one:,.2f}{a_day}"
+        return f"it gains nothing in-sample, {objective} {one:,.2f}{a_day}"
     if other - neutral >= _HOLDS * (one - neutral):
-        return ""
+        few = trial.out_of_sample.trades < _FEWEST
+        return f"too few trades out of sample: {trial.out_of_sample.trades}" if few else ""
     return f"{objective} falls from {one:,.2f} to {other:,.2f}{a_day} out of sample"
 
 

@@ -51,6 +51,8 @@ def test_a_figure_that_is_not_defined_is_the_worst():
         ("net_profit", sample(80), sample(-9), "falls from 10.00 to -4.50 a day out of sample"),
         ("net_profit", sample(-80), sample(9), "gains nothing in-sample"),
         ("net_profit", sample(80), sample(0, 0), "does not trade out of sample"),
+        ("net_profit", sample(80), sample(20, 9), "too few trades out of sample: 9"),
+        ("net_profit", sample(80), sample(20, 10), ""),
         ("sharpe", sample(sharpe=2.0), sample(sharpe=1.1), ""),
         ("sharpe", sample(sharpe=2.0), sample(sharpe=0.9), "sharpe falls from 2.00 to 0.90 out"),
         ("sharpe", sample(sharpe=2.0), sample(), "sharpe is not defined out of sample"),
