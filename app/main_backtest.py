@@ -2,13 +2,14 @@
 
 The very services that trade live, on history and a paper account. Ctrl+C ends the run and keeps
 what it had.
-0 done · 64 usage · 70 gave up · 77 permission · 78 configuration or data.
+0 done · 1 a check found something · 64 usage · 70 gave up · 77 permission
+78 configuration or data, too little of them for a check included.
 """
 
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from app import assembly, settings
 from app.adapters.paper.broker import PaperBroker
 from app.assembly import Parts
 from app.backtest import figures, files, honesty, report, tables
+from app.backtest.coverage import Gaps
 from app.backtest.options import names_of
 from app.backtest.outcome import Outcome
 from app.backtest.play import Play
@@ -108,14 +110,17 @@ def main(arguments: list[str] | None = None) -> int:
             name = f"{', '.join(loaded.symbols)} on {market}{_SAID[costs]}"
             return Play(name, _at(costs, parts), costs.times)
 
+        gaps = Gaps()
         if check_look_ahead:
             _tell(
-                honesty.looks_ahead(play),
+                honesty.looks_ahead(play, gaps),
+                gaps,
                 "Nothing looks ahead: with the future cut off, rows and signals are the same",
             )
         elif check_warm_up:
             _tell(
-                honesty.warms_up_too_late(lambda times: play(None, times)),
+                honesty.warms_up_too_late(lambda times: play(None, times), gaps),
+                gaps,
                 "Warmed up: twice the history decides the same",
             )
         else:
@@ -161,14 +166,22 @@ def _at(costs: Costs, parts: Parts) -> Parts:
     return replace(parts, broker=PaperBroker(terms, parts.settings.symbols))
 
 
-def _tell(findings: Iterator[str], well: str) -> None:
-    """Say what was found; raises SystemExit with 1 when there is anything."""
+def _tell(findings: Iterable[str], gaps: Gaps, well: str) -> None:
+    """Say what was found; raises SystemExit with 1 when there is anything.
+
+    Raises ConfigurationError when nothing was found but not every strategy could be compared.
+    """
     found = list(findings)
-    for finding in found:
-        print(finding)
-    print(f"{len(found)} findings" if found else well)
     if found:
+        for line in (*found, *gaps.wholly):
+            print(line)
+        print(f"{len(found)} finding{'s' if len(found) > 1 else ''}")
         raise SystemExit(1)
+    if gaps.wholly:
+        raise ConfigurationError("; ".join(gaps.wholly))
+    print(well)
+    for line in gaps.partly:
+        print(f"Except {line}")
 
 
 def _run(play: Play, out: Path | None) -> None:

@@ -3,13 +3,14 @@
 Two runs are compared row by row and decision by decision. One that knows less of the future must
 see and decide the same up to where it ends, to the last bit. One that knows more of the past may
 see a column a little otherwise, which is what too short a warm-up looks like, but must decide the
-same.
+same. A strategy that was never ready, or was shown no more of the past, has passed nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from app.backtest.coverage import Gaps, Readiness, deepened, lacks
 from app.backtest.play import Play
 from app.domain.market import Timeframe
 from app.domain.rows import ColumnKind, Row, Value
@@ -19,7 +20,11 @@ from app.events import IndicatorsCalculatedEvent, StrategiesEvaluatedEvent
 CUTS = 8
 """How often the future is cut off."""
 LOOKED_AT = 200
-"""Candles of the fastest timeframe compared before each cut, and after the start."""
+"""Candles of the fastest trigger compared before each cut, and from the first one on."""
+
+_Moment: TypeAlias = tuple[datetime, str, str]
+"""When something is decided, on which symbol and by which strategy."""
+_UNDECIDED = frozenset(["it decided nothing"])
 
 
 class _Span(NamedTuple):
@@ -38,7 +43,9 @@ class _Witness:
     def __init__(self, play: Play, spans: Sequence[_Span]) -> None:
         self._spans = spans
         self.rows: dict[tuple[datetime, str, Timeframe], Row] = {}
-        self.decisions: dict[tuple[datetime, str], Decision] = {}
+        self.decisions: dict[_Moment, Decision] = {}
+        self.waiting: dict[_Moment, frozenset[str]] = {}
+        self._strategies = play.strategies
         bus = play.orchestrator.event_bus
         bus.subscribe(IndicatorsCalculatedEvent, self._on_row, owner="honesty")
         bus.subscribe(StrategiesEvaluatedEvent, self._on_decisions, owner="honesty")
@@ -49,30 +56,44 @@ class _Witness:
         closed = row.candle.close_time
         if any(span.holds(closed) for span in self._spans):
             self.rows[closed, event.symbol, event.timeframe] = row
+            for one in self._strategies:
+                if (one.rules.symbol, one.rules.trigger) == (event.symbol, event.timeframe):
+                    moment = closed, event.symbol, one.rules.name
+                    self.waiting[moment] = lacks(one, event.view)
 
     def _on_decisions(self, event: StrategiesEvaluatedEvent) -> None:
         for decision in event.decisions:
             if any(span.holds(decision.time) for span in self._spans):
-                self.decisions[decision.time, decision.strategy] = decision
+                self.decisions[decision.time, decision.symbol, decision.strategy] = decision
 
     def of(self, span: _Span) -> "_Seen":
         """Return what was seen in one span, in the order of time."""
         return _Seen(
             {key: row for key, row in self.rows.items() if span.holds(key[0])},
             {key: one for key, one in self.decisions.items() if span.holds(key[0])},
+            self.waiting,
         )
 
 
 class _Seen(NamedTuple):
     rows: Mapping[tuple[datetime, str, Timeframe], Row]
-    decisions: Mapping[tuple[datetime, str], Decision]
+    decisions: Mapping[_Moment, Decision]
+    waiting: Mapping[_Moment, frozenset[str]]
+
+    def lacks(self, moment: _Moment) -> frozenset[str]:
+        """Return what kept the decision from being a ready one."""
+        lacked = self.waiting.get(moment, _UNDECIDED)
+        undecided = None in _truths(self.decisions[moment])
+        return _UNDECIDED if undecided and not lacked else lacked
 
 
-def looks_ahead(play: Callable[[datetime | None], Play]) -> Iterator[str]:
+def looks_ahead(play: Callable[[datetime | None], Play], gaps: Gaps | None = None) -> Iterator[str]:
     """Yield each column and strategy that is otherwise when the future is cut off.
 
-    `play` makes a run that ends at a time, or with its data.
+    `play` makes a run that ends at a time, or with its data; `gaps` is told what could not be
+    compared.
     """
+    gaps = Gaps() if gaps is None else gaps
     whole = play(None)
     began, until = whole.span
     looked_at = whole.step * LOOKED_AT
@@ -81,32 +102,51 @@ def looks_ahead(play: Callable[[datetime | None], Play]) -> Iterator[str]:
     spans = [_Span(cut - looked_at, cut) for cut in cuts]
     witness = _Witness(whole, spans)
     told: set[str] = set()
+    readiness = Readiness()
     for span in spans:
-        cut_off = _Witness(play(span.until), [span])
-        yield from _new(told, _differences(witness.of(span), cut_off.of(span), "with the future"))
+        future, cut_off = witness.of(span), _Witness(play(span.until), [span]).of(span)
+        _compare(readiness, future, cut_off)
+        yield from _new(told, _differences(future, cut_off, "with the future"))
+    gaps.wholly += readiness.gaps(whole.strategies)
 
 
-def warms_up_too_late(play: Callable[[int], Play]) -> Iterator[str]:
+def warms_up_too_late(play: Callable[[int], Play], gaps: Gaps | None = None) -> Iterator[str]:
     """Yield each strategy that decides otherwise with more history, and the columns behind it.
 
-    `play` makes a run with so many times the configured candles of warm-up.
+    `play` makes a run with so many times the configured candles of warm-up; `gaps` is told what
+    could not be compared. Raises ConfigurationError when there is no more history at all.
     """
+    gaps = Gaps() if gaps is None else gaps
     once, twice = play(1), play(2)
-    began, _ = once.span
+    strategies = deepened(once, twice, gaps)
+    began = once.first_close - once.step
     span = _Span(began, began + once.step * LOOKED_AT)
     short, long = _Witness(once, [span]).of(span), _Witness(twice, [span]).of(span)
-    told: set[str] = set()
-    for (time, strategy), decision in short.decisions.items():
-        other = long.decisions.get((time, strategy))
+    told: set[tuple[str, str]] = set()
+    for moment, decision in short.decisions.items():
+        other = long.decisions.get(moment)
         if other is None or _truths(decision) == _truths(other):
             continue
         columns = _unsettled(short, long, decision)
-        if strategy not in told:
-            told.add(strategy)
+        time, symbol, strategy = moment
+        if (symbol, strategy) not in told:
+            told.add((symbol, strategy))
             yield (
                 f"{strategy} at {_said(time)}: {_of(decision)}, with twice the history "
                 f"{_of(other)}: {', '.join(columns) or 'no column'} not settled"
             )
+    readiness = Readiness()
+    _compare(readiness, short, long)
+    gaps.wholly += readiness.gaps(
+        one for one in strategies if (one.rules.symbol, one.rules.name) not in told
+    )
+
+
+def _compare(readiness: Readiness, one: _Seen, other: _Seen) -> None:
+    """Tell `readiness` of every decision that both runs made."""
+    for moment in one.decisions.keys() & other.decisions.keys():
+        _, symbol, strategy = moment
+        readiness.compared(symbol, strategy, one.lacks(moment) | other.lacks(moment))
 
 
 def _differences(with_future: _Seen, without: _Seen, when: str) -> Iterator[tuple[str, str]]:
@@ -122,8 +162,9 @@ def _differences(with_future: _Seen, without: _Seen, when: str) -> Iterator[tupl
             if value != cut:
                 guilty = f"{place} column '{column.name}'"
                 yield guilty, f"{guilty} at {_said(time)}: {value} {when}, {cut} without"
-    for (time, name), decision in with_future.decisions.items():
-        found = without.decisions.get((time, name))
+    for moment, decision in with_future.decisions.items():
+        time, _, name = moment
+        found = without.decisions.get(moment)
         if found is None or _truths(decision) != _truths(found):
             said = "nothing" if found is None else _of(found)
             yield name, f"{name} at {_said(time)}: {_of(decision)} {when}, {said} without"
@@ -163,11 +204,9 @@ def _truths(decision: Decision) -> tuple[Truth, ...]:
 
 
 def _of(decision: Decision) -> str:
-    names = ("entry long", "entry short", "exit long", "exit short")
-    return (
-        " and ".join(n for n, truth in zip(names, _truths(decision), strict=True) if truth)
-        or "no signal"
-    )
+    names, truths = ("entry long", "entry short", "exit long", "exit short"), _truths(decision)
+    signals = " and ".join(name for name, truth in zip(names, truths, strict=True) if truth)
+    return signals or ("not ready" if None in truths else "no signal")
 
 
 def _said(time: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from app.adapters.replay import ReplaySource
 from app.assembly import Parts
@@ -11,8 +12,13 @@ from app.backtest.charting import Charting
 from app.backtest.equity import EquityCurve
 from app.backtest.outcome import Outcome
 from app.domain.errors import ConfigurationError
+from app.domain.market import Timeframe
 from app.events import CycleCompletedEvent
 from app.orchestrator import TradingOrchestrator
+from app.strategies.evaluate import Strategy
+
+Series: TypeAlias = tuple[str, Timeframe]
+"""A symbol and a timeframe."""
 
 _WEEKEND = timedelta(days=3)
 """How much earlier than asked for the data may end: at a Friday's close, before a holiday."""
@@ -45,6 +51,7 @@ class Play:
         self._progress: Callable[[datetime], object] = lambda _: None
         self._interrupted = False
         self._began, self._until = source.start_time, source.end_time
+        self._first_close = source.next_close(self._began) or self._until
         self.orchestrator = TradingOrchestrator(parts.settings, parts)
         bus = self.orchestrator.event_bus
         self._capital = broker.account().balance
@@ -69,8 +76,32 @@ class Play:
 
     @property
     def step(self) -> timedelta:
-        """How long a candle of the fastest timeframe is."""
-        return min(timeframe.delta for _, timeframe in self._parts.indicators)
+        """How long a candle of the fastest trigger is; of the fastest timeframe without one."""
+        triggers = [one.rules.trigger for one in self.strategies]
+        return min(it.delta for it in triggers or [it for _, it in self._parts.indicators])
+
+    @property
+    def first_close(self) -> datetime:
+        """When the first candle closes: after the weekend, where one begins on a Saturday."""
+        return self._first_close
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The strategies of all symbols."""
+        return tuple(one for loaded in self._parts.strategies.values() for one in loaded)
+
+    @property
+    def history_bars(self) -> int:
+        """How many candles of each series are asked for as warm-up."""
+        return self._parts.settings.services.indicator_calculation.history_bars
+
+    def history(self) -> dict[Series, int]:
+        """Return how many of them the data have before the start."""
+        source, wanted = self._parts.source, self.history_bars
+        return {
+            (symbol, timeframe): len(source.latest(symbol, timeframe, wanted, self._began))
+            for symbol, timeframe in self._parts.indicators
+        }
 
     def run(self, progress: Callable[[datetime], object] = lambda _: None) -> None:
         """Play to the end of the data, or until `stop`, telling the market's time to `progress`.

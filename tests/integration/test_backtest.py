@@ -48,6 +48,22 @@ def parts_of(names):
     return assembly.connect(settings.load(environ=names, dotenv=None).settings)
 
 
+def strategy(name, *conditions, trigger="1"):
+    """Return a strategy file that buys when all `conditions` are true."""
+    long = "".join(f"      - {{{one}, timeframe: '{trigger}'}}\n" for one in conditions)
+    return (
+        f"name: {name}\ntimeframes: ['{trigger}']\n"
+        f"entry:\n  long:\n    mode: all\n    conditions:\n{long}"
+        "risk:\n  position_sizing: {type: fixed, value: 0.1}\n"
+        "  sl: {type: fixed, value: 20}\n  tp: {type: fixed, value: 20}\n"
+    )
+
+
+RISING = "signal: close, operator: '>', value: open"
+ABOVE_AVERAGE = "signal: close, operator: '>', value: ema_2000"
+NEVER = "signal: close, operator: '<', value: 0"
+
+
 def decided(signals):
     return [(it.candle.close_time, it.strategy, it.direction, it.facts) for it in signals]
 
@@ -123,12 +139,120 @@ class TestHonesty:
             assert " with the future, " in found[0]
 
     @pytest.mark.parametrize(("history", "code"), [("40", 1), ("1500", 0)])
-    def test_too_short_a_warm_up_is_named(self, backtest, bars, history, code):
+    def test_too_short_a_warm_up_is_named(self, backtest, simulated_bars, history, code):
         """An average of 50 rows that has seen 40 before the start is another one."""
+        simulated_bars(days=46).to_csv("EURUSD.csv", index=False)
         names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": history}
-        ended = backtest("--data", bars, "--from", "2025-01-07", "--check-warm-up", **names)
+        span = ("--from", "2025-02-19", "--to", "2025-02-20")
+        ended = backtest("--data", "EURUSD.csv", *span, "--check-warm-up", **names)
         assert ended.code == code
         assert ("not settled" in ended.out) is bool(code)
+        said = "1 finding" if code else "Warmed up: twice the history decides the same"
+        assert ended.lines[-1] == said
+
+    @pytest.mark.parametrize(
+        ("begin", "history", "said"),
+        [
+            ((), "3000", "EURUSD M1: the data have 0 candles before the start, twice the history"),
+            (("--from", "2025-01-06T01:00"), "1000", "have 60 candles before the start, twice the"),
+            (("--from", "2025-01-07"), "1440", "1,440 candles before the start, twice the history"),
+            (("--from", "2025-01-07"), "0", "history_bars is 0: there is no history to compare"),
+        ],
+    )
+    def test_no_more_history_is_no_warm_up(self, backtest, bars, begin, history, said):
+        """Red when a run compared with itself counts."""
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": history}
+        ended = backtest("--data", bars, *begin, "--check-warm-up", **names)
+        assert (ended.code, ended.out) == (78, "")
+        assert said in ended.err
+
+    def test_a_strategy_without_more_history_is_named(self, backtest, bars):
+        """Beside one that has more."""
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "700"}
+        both = ("--strategy", "ema-cross-m1", "--strategy", "bollinger-breakout")
+        checked = ("--data", bars, "--from", "2025-01-07", "--check-warm-up")
+        ended = backtest(*checked, *both, **names)
+        assert (ended.code, ended.out) == (78, "")
+        assert ended.err.startswith(
+            "error: bollinger-breakout: EURUSD M5: the data have 288 candles before the start"
+        )
+        alone = backtest(*checked, *both[2:], **names)
+        assert (alone.code, alone.out) == (78, "")
+        assert alone.err.startswith("error: EURUSD M5: the data have 288 candles before the start")
+        assert backtest(*checked, *both[:2], **names).code == 0
+
+    @pytest.mark.parametrize("check", ["--check-look-ahead", "--check-warm-up"])
+    def test_three_candles_say_nothing(self, backtest, bars_file, check):
+        ended = backtest("--data", str(bars_file([1.1, 1.2, 1.1])), check)
+        assert (ended.code, ended.out) == (78, "")
+        assert ended.err.count("\n") == 1
+
+    @pytest.mark.parametrize("check", ["--check-look-ahead", "--check-warm-up"])
+    def test_a_strategy_that_was_never_ready_is_named(self, backtest, bars, configuration, check):
+        """Also when another condition decides before it. Red when only decisions are looked at."""
+        slow = strategy("mine", ABOVE_AVERAGE, NEVER)
+        configuration(
+            {"mine": slow, "other": strategy("other", RISING)},
+            indicators={"1": "ema_2000: {period: 2000}\n"},
+        )
+        span = ("--from", "2025-01-07", "--to", "2025-01-07T08:00")
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "500"}
+        ended = backtest("--data", bars, *span, check, **names)
+        assert (ended.code, ended.out) == (78, "")
+        assert ended.err == (
+            "error: mine: was not ready in any candle that was compared: ema_2000 of EURUSD M1\n"
+        )
+        assert backtest("--data", bars, *span, check, "--strategy", "other", **names).code == 0
+
+    def test_a_strategy_slower_than_the_look_is_named(self, backtest, bars, configuration):
+        """200 minutes hold no close of its candles; alone it is looked at 200 of them."""
+        slow = strategy("slow", RISING, trigger="H4")
+        configuration({"fast": strategy("fast", RISING), "slow": slow})
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "4"}
+        checked = ("--data", bars, "--from", "2025-01-07T08:30", "--check-warm-up")
+        ended = backtest(*checked, **names)
+        assert ended.code == 78
+        assert "slow: no EURUSD H4 candle was compared" in ended.err
+        assert backtest(*checked, "--strategy", "slow", **names).code == 0
+
+    def test_namesakes_of_two_symbols_are_told_apart(self, backtest, bars, configuration):
+        """Red when the decision of one takes the place of the other's."""
+        average = strategy("mine", "signal: close, operator: '>', value: ema_50")
+        configuration({"mine": average}, indicators={"1": "ema_50: {period: 50}\n"})
+        Path("conf/strategies/gbpusd").mkdir()
+        Path("conf/strategies/gbpusd/mine.yaml").write_text(strategy("mine", RISING))
+        Path("GBPUSD.csv").write_bytes(Path(bars).read_bytes())
+        files = ("--data", bars, "--data", "GBPUSD.csv", "--symbol", "EURUSD", "--symbol", "GBPUSD")
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "40"}
+        ended = backtest(*files, "--from", "2025-01-07", "--check-warm-up", **names)
+        assert (ended.code, ended.lines[-1]) == (1, "1 finding")
+        assert "not ready, with twice the history" in ended.out
+
+    @pytest.mark.skipif(not REAL.exists(), reason="the recorded market data are not here")
+    def test_less_than_twice_the_history_is_said(self, backtest):
+        """A month of M1 has no 6,000 M15 candles: what there is is compared, the rest said."""
+        file = str((REAL / "GBPUSD_M1_201202.csv").resolve())
+        span = ("--from", "2012-02-17T12:00", "--to", "2012-02-18")
+        ended = backtest("--data", file, "--symbol", "GBPUSD", *span, "--check-warm-up")
+        said = "candles before the start, twice the history is 6,000: compared with"
+        assert (ended.code, ended.lines) == (
+            0,
+            [
+                "Warmed up: twice the history decides the same",
+                f"Except GBPUSD M15: the data have 1,200 {said} no more",
+                f"Except GBPUSD M5: the data have 3,600 {said} those",
+            ],
+        )
+
+    @pytest.mark.skipif(not REAL.exists(), reason="the recorded market data are not here")
+    def test_a_start_on_saturday_looks_at_the_first_candles(self, backtest):
+        """Red when the hours without a candle are looked at."""
+        file = str((REAL / "GBPUSD_M1_201202.csv").resolve())
+        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "20"}
+        span = ("--from", "2012-02-18", "--to", "2012-02-20T06:00")
+        ended = backtest("--data", file, "--symbol", "GBPUSD", *span, "--check-warm-up", **names)
+        assert ended.code == 1
+        assert "gbpusd-macd-pullback at 2012-02-19 22:" in ended.out
 
     def test_costs_are_left_out_or_doubled(self, backtest, bars):
         """The same trades cost nothing, what is configured, or twice that."""
