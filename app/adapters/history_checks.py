@@ -86,6 +86,7 @@ def sifted(path: Path, bars: Bars, lines: NDArray[np.int64], server_time: Server
         leave_out(f"off the {timeframe.title_name} grid", np.concatenate(off))
         rises = _longest_rise(_those(good, bars.time))
         if not rises.all():
+            _refuse_newest_first(path, _those(good, bars.time))
             rising = good.copy()
             rising[good] = rises
             newest = np.maximum.accumulate(np.where(rising, bars.time, np.iinfo(np.int64).min))
@@ -153,6 +154,12 @@ def _strays(times: Seconds) -> Seconds:
     pieces = np.split(ordered, np.flatnonzero(np.diff(ordered) > _YEAR) + 1)
     few = max(1, len(times) // _FEW)
     return np.concatenate([ordered[:0], *(piece for piece in pieces if len(piece) <= few)])
+
+
+def _refuse_newest_first(path: Path, times: Seconds) -> None:
+    between = np.diff(times)
+    if (between < 0).sum() * 100 > len(between) * (100 - _MOST_BAD):
+        raise ConfigurationError(f"{path}: is sorted newest first: expected the oldest bar first")
 
 
 def _longest_rise(times: Seconds) -> NDArray[np.bool_]:

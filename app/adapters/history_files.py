@@ -33,6 +33,8 @@ _NAMES = {
 }
 _NUMBERS = ("open", "high", "low", "close", "volume", "spread")
 _REQUIRED = ("time", "open", "high", "low", "close")
+_PRICES = _NUMBERS[:4]
+_CLOCKS = ("time", "clock")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = "\t;,"
 _OFFSET = r":\d\d(?:\.\d+)?\s*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
@@ -42,6 +44,10 @@ _ALL_ALIKE = "all times with an offset or none"
 _END_OF_TIME = 1 << 60
 _EPOCH_UNITS = ((1e8, 1e11, 1), (1e11, 1e14, 1e3), (1e14, 1e17, 1e6), (1e17, 1e20, 1e9))
 """From, up to, and how many of them make a second: seconds, milli-, micro-, nanoseconds."""
+_SAMPLE = 100
+"""How many rows tell whether prices have decimal commas."""
+_DECIMAL_COMMA = r"\d+,(?:\d{1,2}|\d{4,})"
+_POINT_FOR_COMMA = str.maketrans(",.", ".,")
 _PIECE = 1 << 15
 """How many rows are read at a time: beside the columns kept, memory holds no more than these."""
 _BUFFER = 1 << 16
@@ -93,18 +99,26 @@ class FileFeed:
     def report(self) -> Sequence[str]:
         """Say how many bars there are, of what span, with which gaps."""
         times = self._history.bars.time
-        steps = np.diff(times) // (self.timeframe.minutes * 60)
         first, last = (f"{instant:%Y-%m-%d %H:%M}" for instant in instants(times[[0, -1]]))
         return [
             f"{self._symbol}: {len(times):,} {self.timeframe.title_name} bars from {first} "
-            f"to {last} UTC, {int((steps > 1).sum()):,} gaps, the longest of "
-            f"{int(steps.max(initial=1)) - 1:,} bars ({self._path.name})"
+            f"to {last} UTC, {self._gaps()} ({self._path.name})"
         ]
+
+    def _gaps(self) -> str:
+        steps = np.diff(self._history.bars.time) // (self.timeframe.minutes * 60)
+        count, longest = int((steps > 1).sum()), int(steps.max(initial=1)) - 1
+        if not count:
+            return "no gaps"
+        gaps = "1 gap" if count == 1 else f"{count:,} gaps, the longest"
+        return f"{gaps} of {_bars(longest)}"
 
     def warnings(self) -> Sequence[str]:
         """Say what was left out."""
         bad = self._history.bad
-        return [f"{self._symbol}: left out {bad.total:,} bad bars: {bad}"] if bad.total else []
+        if not bad.total:
+            return []
+        return [f"{self._symbol}: left out {_bars(bad.total, 'bad bar')}: {bad}"]
 
 
 def read_history(path: Path, server_time: ServerTime, piece: int = _PIECE) -> History:
@@ -112,7 +126,8 @@ def read_history(path: Path, server_time: ServerTime, piece: int = _PIECE) -> Hi
 
     The columns and their order are read from the header. Times are ISO text (date and time may
     stand apart) or epoch seconds, milli-, micro- or nanoseconds; text without an offset shows
-    `server_time`. How long a bar is follows from the step most of them take.
+    `server_time`. Numbers of a text file may have decimal commas. How long a bar is follows from
+    the step most of them take.
 
     Args:
         path: a MetaTrader 5 export, CSV or Parquet file.
@@ -152,8 +167,10 @@ def _text_pieces(path: Path, size: int) -> "Iterator[pd.DataFrame]":
         encoding = "utf-16" if utf16 else "utf-8-sig"
         with path.open(encoding=encoding) as file:
             header = file.readline()
+        separator = max(_SEPARATORS, key=header.count)
+        _refuse_no_header(path, header, separator)
         options: dict[str, Any] = {
-            "sep": max(_SEPARATORS, key=header.count),
+            "sep": separator,
             "encoding": encoding,
             "float_precision": "round_trip",
             "skip_blank_lines": False,
@@ -161,11 +178,16 @@ def _text_pieces(path: Path, size: int) -> "Iterator[pd.DataFrame]":
             "index_col": False,
             "low_memory": False,
         }
-        columns = _known_columns(path, list(pd.read_csv(path, nrows=0, **options)))
-        as_written = {columns[name]: "str" for name in ("time", "clock") if name in columns}
+        sample = pd.read_csv(path, nrows=_SAMPLE, dtype="str", **options)
+        columns = _known_columns(path, list(sample))
+        commas = _with_commas(path, sample, columns)
+        clocks = [columns[name] for name in _CLOCKS if name in columns]
+        as_written = dict.fromkeys([*clocks, *commas], "str")
         with pd.read_csv(path, dtype=as_written, chunksize=size, **options) as frames:
             for frame in frames:
                 frame.index += 2
+                for name in commas:
+                    frame[name] = frame[name].str.translate(_POINT_FOR_COMMA)
                 yield from _bars_of(frame, columns)
     except pd.errors.EmptyDataError:
         raise ConfigurationError(f"{path}: is empty: expected a header and bars") from None
@@ -211,10 +233,46 @@ def _parquet_pieces(path: Path, size: int) -> "Iterator[pd.DataFrame]":
 
 
 def _bars_of(frame: "pd.DataFrame", columns: Mapping[str, str]) -> "Iterator[pd.DataFrame]":
-    """Yield the known columns of the rows that are not blank, by our names, if there are any."""
-    frame = frame.dropna(how="all")
+    """Yield the known columns of the rows that are not blank, by our names, if there are any.
+
+    A row with neither time nor number is blank, whatever pandas makes of its empty cells: beside
+    a number beyond 64 bits they are text.
+    """
+    frame = frame[list(columns.values())].set_axis(list(columns), axis=1)
+    timeless = frame[frame[[name for name in _CLOCKS if name in frame]].isna().all(axis=1)]
+    if len(timeless):
+        numbers = [_numbers(timeless[name]) for name in _NUMBERS if name in frame]
+        frame = frame.drop(index=timeless.index[np.all(np.isnan(numbers), axis=0)])
     if len(frame):
-        yield frame[list(columns.values())].set_axis(list(columns), axis=1)
+        yield frame
+
+
+def _refuse_no_header(path: Path, line: str, separator: str) -> None:
+    if line[:1].isdigit():
+        clocks = ("date", "time") if re.search(rf"{separator}\d+:", line) else ("time",)
+        example = separator.join((*clocks, *_PRICES, "volume"))
+        raise ConfigurationError(
+            f"{path}:1: no header: '{line.strip()}' is a bar: expected a first line such as "
+            f"'{example}'"
+        )
+
+
+def _with_commas(path: Path, sample: "pd.DataFrame", columns: Mapping[str, str]) -> Sequence[str]:
+    """Return the columns of numbers if prices have decimal commas, none if they have points.
+
+    Commas that all stand before three digits may separate thousands: they are refused.
+    """
+    cells = sample[[columns[name] for name in _PRICES]].to_numpy().ravel()
+    prices = [cell for cell in map(str, cells) if re.fullmatch(r"[\d.,]+", cell)]
+    commas = [price for price in prices if "," in price]
+    if len(commas) * 2 <= len(prices):
+        return []
+    if any(map(re.compile(_DECIMAL_COMMA).fullmatch, commas)):
+        return [columns[name] for name in _NUMBERS if name in columns]
+    raise ConfigurationError(
+        f"{path}: a price is '{commas[0]}': expected a decimal point and nothing between "
+        "thousands, such as 1234.5"
+    )
 
 
 def _known_columns(path: Path, header: list[str]) -> dict[str, str]:
@@ -322,14 +380,21 @@ class _Times:
 
 
 def _from_epoch(path: Path, numbers: NDArray[np.float64], lines: NDArray[np.int64]) -> Seconds:
-    typical = float(np.nanmedian(numbers))
-    unit = next((per for low, high, per in _EPOCH_UNITS if low <= typical < high), None)
-    bad = np.isnan(numbers) | (unit is None)
-    if bad.any():
+    bad = ~np.isfinite(numbers)
+    unit = None if bad.any() else _epoch_unit(float(np.median(numbers)))
+    if unit is None:
         at = int(np.argmax(bad))
         raise _unreadable(path, int(lines[at]), numbers[at], _READABLE)
-    seconds = np.clip(numbers // (unit or 1), -_END_OF_TIME, _END_OF_TIME)
+    seconds = np.clip(numbers // unit, -_END_OF_TIME, _END_OF_TIME)
     return seconds.astype(np.int64)
+
+
+def _epoch_unit(typical: float) -> float | None:
+    return next((per for low, high, per in _EPOCH_UNITS if low <= typical < high), None)
+
+
+def _bars(count: int, one: str = "bar") -> str:
+    return f"{count:,} {one}{'s' if count > 1 else ''}"
 
 
 def _unreadable(path: Path, line: int, value: object, expected: str) -> ConfigurationError:

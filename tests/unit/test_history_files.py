@@ -297,10 +297,14 @@ def test_a_file_that_loses_more_than_a_tenth_of_its_bars_is_refused(write: Write
     )
 
 
-def test_a_file_with_the_newest_bar_first_is_refused(write: Write) -> None:
-    assert "9 of 10 bars are bad: 9 out of order (lines 2, 3, 4, …): expected" in refusal(
-        write(plain(*map(good, reversed(range(10)))))
-    )
+@pytest.mark.parametrize(
+    "given_minutes", [range(9, -1, -1), [*range(20, 5, -1), 7, *range(5)[::-1]]]
+)
+def test_a_file_with_the_newest_bar_first_is_refused(
+    write: Write, given_minutes: Sequence[int]
+) -> None:
+    path = write(plain(*map(good, given_minutes)))
+    assert refusal(path) == f"{path}: is sorted newest first: expected the oldest bar first"
 
 
 def parquet(path: Path, **columns: object) -> Path:
@@ -351,7 +355,8 @@ def outcome(path: Path, piece: int) -> object:
 
 ONE_PIECE = 1 << 20
 SOME = st.sampled_from(
-    ["1.1"] * 8 + ["1", "", "what", "True", "nan", "inf", "-1", "1.1234567890123"]
+    ["1.1"] * 8
+    + ["1", "", "what", "True", "nan", "inf", "-1", "1.1234567890123", "99999999999999999999"]
 )
 CLOCKS: dict[str, Callable[[int], str]] = {
     "time": lambda m: f"2024-01-01 10:{m:02}",
@@ -361,6 +366,9 @@ CLOCKS: dict[str, Callable[[int], str]] = {
     "<DATE>,<TIME>": lambda m: f"2024.01.01,10:{m:02}",
     "date,time": lambda m: f"20240101,10:{m:02}:00",
 }
+
+
+DECIMAL_COMMAS = str.maketrans(",.", ";,")
 
 
 @st.composite
@@ -389,6 +397,8 @@ def texts(draw: st.DrawFn) -> str:
                 lines.append(f"{clock(minute)},1.1,1.3,1.0,1.2,5,,,,")
             case 11:
                 lines.append(f'"{clock(minute)}')
+    if header != "<DATE>,<TIME>" and draw(st.booleans()):
+        lines = [line.translate(DECIMAL_COMMAS) for line in lines]
     return "\n".join(lines) + draw(st.sampled_from(["", "\n", "\n\n\n\n"]))
 
 
@@ -473,6 +483,16 @@ def test_dates_written_as_numbers_may_stand_beside_blank_lines(write: Write) -> 
         assert minutes(read_history(path, UTC_SERVER, piece)) == [0, 1, 2]
 
 
+def test_a_blank_line_is_blank_beside_a_number_beyond_64_bits(write: Write) -> None:
+    huge = "2024-01-01 10:02,1.1,1.3,1.0,1.2,99999999999999999999,8"
+    fractional = "2024-01-01 10:03,1.1,1.3,1.0,1.2,1.5,8"
+    path = write(plain(good(0), good(1), "", huge, fractional, ",,,nan,,,", *map(good, (4, 5))))
+    for piece in (1, 2, 100):
+        history = read_history(path, UTC_SERVER, piece)
+        assert minutes(history) == list(range(6))
+        assert history.bad.total == 0
+
+
 def test_a_word_for_truth_is_no_price_beside_numbers_or_alone(write: Write) -> None:
     path = write(plain(*map(good, range(12)), "2024-01-01 10:12,True,1.3,1.0,1.2,5,8"))
     for piece in (1, 2, 100):
@@ -511,7 +531,16 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         ),
         (
             "2024-01-01 10:00,1.1,1.3,1.0,1.2\n2024-01-01 10:01,1.1,1.3,1.0,1.2\n",
-            ":1: no column 'time'",
+            ":1: no header: '2024-01-01 10:00,1.1,1.3,1.0,1.2' is a bar: expected a first line "
+            "such as 'time,open,high,low,close,volume'",
+        ),
+        (
+            "2024.01.01,10:00,1.1,1.3,1.0,1.2,5\n",
+            "expected a first line such as 'date,time,open,high,low,close,volume'",
+        ),
+        (
+            "20240101 100000;1.1;1.3;1.0;1.2;0\n",
+            "expected a first line such as 'time;open;high;low;close;volume'",
         ),
         (
             plain(good(0), "yesterday,1.1,1.3,1.0,1.2,5,8", good(2)),
@@ -522,10 +551,16 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         (plain("20240131,1,1,1,1,0,0"), ":2: unreadable time '20240131.0'"),
         (plain("1704103200,1,1,1,1,0,0", "soon,1,1,1,1,0,0"), ":3: unreadable time"),
         (
+            plain("1704103200,1,1,1,1,0,0", "inf,1,1,1,1,0,0", "-inf,1,1,1,1,0,0"),
+            ":3: unreadable time 'inf': expected ISO such as 2024-01-31 10:00, or epoch seconds",
+        ),
+        (plain("-inf,1,1,1,1,0,0", "inf,1,1,1,1,0,0"), ":2: unreadable time '-inf'"),
+        (
             plain("2024-01-01 10:00Z,1,1,1,1,0,0", good(1)),
             ":3: unreadable time '2024-01-01 10:01': expected all times with an offset or none",
         ),
         (plain(good(0), good(1) + ",9,9"), ":3: 9 fields: expected 7"),
+        (plain(*[good(0)] * 200, good(1) + ",9,9"), ":202: 9 fields: expected 7"),
         (
             plain("2024-01-01 10:00,1,nan,1,1,0,0", "2024-01-01 10:01,1,0,1,1,0,0"),
             "no good bar: 1 not a finite price (line 2), 1 not a positive price (line 3)",
@@ -541,9 +576,42 @@ def test_a_bad_file_is_refused_in_one_line(write: Write, text: str, message: str
     assert message in refusal(write(text))
 
 
-def test_decimal_commas_are_no_prices(write: Write) -> None:
-    text = "time;open;high;low;close\n2024-01-01 10:00;1,1;1,3;1,0;1,2\n"
-    assert "no good bar: 1 not a finite price (line 2)" in refusal(write(text))
+def with_commas(*prices: str) -> str:
+    rows = (f"2024-01-01 10:{minute:02};{cells}" for minute, cells in enumerate(prices))
+    return plain(*rows, header="time;open;high;low;close;volume")
+
+
+def test_decimal_commas_are_read_where_they_cannot_separate_thousands(write: Write) -> None:
+    path = write(with_commas("1,58050;2;1,381;1,5;7", "1,581;1,581;1,581;1,581;7,5"))
+    bars = read_history(path, UTC_SERVER).bars
+    assert [column.tolist() for column in bars.columns()[:5]] == [
+        [1.5805, 1.581],
+        [2, 1.581],
+        [1.381, 1.581],
+        [1.5, 1.581],
+        [7, 7.5],
+    ]
+
+
+def test_a_price_with_a_point_among_decimal_commas_is_a_bad_bar(write: Write) -> None:
+    rows = ["1,1;1,3;1,0;1,2;5"] * 12
+    path = write(with_commas(*rows[:4], "1.1;1,3;1,0;1,2;5", *rows[4:]))
+    assert read_history(path, UTC_SERVER).bad.examples == {"not a finite price": (6,)}
+
+
+def test_a_price_with_a_comma_among_decimal_points_is_a_bad_bar(write: Write) -> None:
+    rows = ["1.1;1.3;1.0;1.2;5"] * 12
+    path = write(with_commas("1,1;1.3;1.0;1.2;5", *rows))
+    assert read_history(path, UTC_SERVER).bad.examples == {"not a finite price": (2,)}
+
+
+@pytest.mark.parametrize("price", ["185,123", "43.250,50", "43,250.50", "1,234,567"])
+def test_commas_that_may_separate_thousands_are_refused(write: Write, price: str) -> None:
+    path = write(with_commas(*[";".join([price] * 4 + ["5"])] * 3))
+    assert refusal(path) == (
+        f"{path}: a price is '{price}': expected a decimal point and nothing between thousands, "
+        "such as 1234.5"
+    )
 
 
 def test_days_that_do_not_stand_on_the_servers_midnight_are_refused(write: Write) -> None:
@@ -600,17 +668,32 @@ def test_a_feed_gives_its_bars_span_and_report(write: Write) -> None:
     assert feed.bars(FIRST + 60, FIRST + 540).time.tolist() == [FIRST + 60, FIRST + 120]
     assert feed.report() == [
         "EURUSD: 10 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:15 UTC, "
-        "1 gaps, the longest of 6 bars (bars.csv)",
+        "1 gap of 6 bars (bars.csv)",
     ]
-    assert feed.warnings() == ["EURUSD: left out 1 bad bars: 1 duplicate (line 6)"]
+    assert feed.warnings() == ["EURUSD: left out 1 bad bar: 1 duplicate (line 6)"]
+
+
+@pytest.mark.parametrize(
+    ("given_minutes", "gaps"),
+    [
+        (range(5), "no gaps"),
+        ((0, 1, 2, 4), "1 gap of 1 bar"),
+        ((0, 1, 3, 4, 6), "2 gaps, the longest of 1 bar"),
+        ((0, 1, 3, 4, 8, 9), "2 gaps, the longest of 3 bars"),
+    ],
+)
+def test_a_feed_counts_its_gaps(write: Write, given_minutes: Sequence[int], gaps: str) -> None:
+    feed = FileFeed("EURUSD", write(plain(*map(good, given_minutes))), UTC_SERVER)
+    feed.open()
+    (line,) = feed.report()
+    assert line.endswith(f" UTC, {gaps} (bars.csv)")
 
 
 def test_a_feed_of_good_bars_alone_warns_of_nothing(write: Write) -> None:
     feed = FileFeed("EURUSD", write(plain(good(0), good(1))), UTC_SERVER)
     feed.open()
     assert feed.report() == [
-        "EURUSD: 2 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:01 UTC, "
-        "0 gaps, the longest of 0 bars (bars.csv)"
+        "EURUSD: 2 M1 bars from 2024-01-01 10:00 to 2024-01-01 10:01 UTC, no gaps (bars.csv)"
     ]
     assert feed.warnings() == []
 
