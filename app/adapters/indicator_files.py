@@ -21,12 +21,22 @@ def load_indicators(folder: Path, symbol: str, timeframe: Timeframe) -> tuple[In
             what there is not; with file, line and the nearest name.
 
     """
-    paths = _paths(folder / "indicators" / symbol.lower(), symbol.lower(), timeframe)
+    paths = _paths(_home(folder, symbol), symbol.lower(), timeframe)
     if len(paths) > 1:
         raise ConfigurationError(
             f"{paths[0]} and {paths[1].name} are both for {symbol} {timeframe}: expected one file"
         )
     return _read(paths[0]) if paths else ()
+
+
+def missing_file(folder: Path, symbol: str, timeframe: Timeframe) -> Path | None:
+    """Return the file to write if a symbol and timeframe have none, as `load_indicators` looks."""
+    home, stem = _home(folder, symbol), symbol.lower()
+    return None if _paths(home, stem, timeframe) else home / f"{stem}_{timeframe}.yaml"
+
+
+def _home(folder: Path, symbol: str) -> Path:
+    return folder / "indicators" / symbol.lower()
 
 
 def _paths(folder: Path, stem: str, timeframe: Timeframe) -> list[Path]:

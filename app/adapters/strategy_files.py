@@ -6,12 +6,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app import strict_yaml
+from app.adapters.indicator_files import missing_file
 from app.adapters.search_space_checks import check_search_space
 from app.domain.errors import ConfigurationError, nearest
 from app.domain.market import Timeframe
 from app.domain.rows import Columns
 from app.strategies.evaluate import Strategy
 from app.strategies.schema import StrategyFile
+from app.strategies.scope import UnknownColumnError
 from app.strict_yaml import Document
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
@@ -62,15 +64,20 @@ def load_strategies(
                 f"{by_name[file.name].path}: expected a name of its own"
             )
         by_name[file.name] = document
-        strategy = compile_strategy(
-            document,
-            file,
-            symbol,
-            columns,
-            magic=magic,
-            rows_kept=rows_kept,
-            any_candle=any_candle,
-        )
+        try:
+            strategy = compile_strategy(
+                document,
+                file,
+                symbol,
+                columns,
+                magic=magic,
+                rows_kept=rows_kept,
+                any_candle=any_candle,
+            )
+        except UnknownColumnError as error:
+            missing = missing_file(conf, symbol, error.timeframe)
+            hint = f": {missing} is missing" if missing else ""
+            raise ConfigurationError(f"{error}{hint}") from None
         if file.enabled:
             strategies.append(strategy)
     return tuple(strategies)

@@ -102,7 +102,9 @@ def _atr(sizing: risk_schema.PositionSizing, scope: Scope) -> ColumnRef:
             f"timeframe {scope.trigger} has several ATR columns: expected atr: one of "
             f"{', '.join(found)}",
         )
-    raise scope.error(here, f"needs an ATR: no indicator of timeframe {scope.trigger} is an atr")
+    raise scope.unknown(
+        here, f"needs an ATR: no indicator of timeframe {scope.trigger} is an atr", scope.trigger
+    )
 
 
 def _source(name: str, timeframe: Timeframe, loc: Loc, scope: Scope) -> ColumnRef:

@@ -17,6 +17,14 @@ PREVIOUS = "previous_"
 _NUMERIC = frozenset({ColumnKind.NUMBER, ColumnKind.TIME})
 
 
+class UnknownColumnError(ConfigurationError):
+    """A strategy refers to a column that its timeframe has not."""
+
+    def __init__(self, text: str, timeframe: Timeframe) -> None:
+        super().__init__(text)
+        self.timeframe = timeframe
+
+
 def family(column: Column) -> ColumnKind:
     """Return the kind its values compare as: times are numbers (epoch seconds)."""
     return ColumnKind.NUMBER if column.kind in _NUMERIC else column.kind
@@ -44,6 +52,10 @@ class Scope:
     def error(self, loc: Loc, text: str) -> ConfigurationError:
         """Return the error that says `text` about the place `loc`."""
         return ConfigurationError(f"{self._where(loc)}: {text}")
+
+    def unknown(self, loc: Loc, text: str, timeframe: Timeframe) -> UnknownColumnError:
+        """Return the error that says about the place `loc` what `timeframe` has not."""
+        return UnknownColumnError(f"{self._where(loc)}: {text}", timeframe)
 
     def columns(self, timeframe: Timeframe) -> Columns:
         """Return the columns of a declared timeframe."""
@@ -81,10 +93,11 @@ class Scope:
         """Return the cell that `name` means, refusing unknown columns and those that look ahead."""
         cell = self.find(name, timeframe)
         if cell is None:
-            raise self.error(
+            raise self.unknown(
                 loc,
                 f"unknown column '{name}': no indicator of timeframe {timeframe} provides it"
                 f"{self.suggestion(name, timeframe)}",
+                timeframe,
             )
         return self.tradable(cell, loc)
 

@@ -98,7 +98,7 @@ class RightHandSide:
     def _literal(self, value: Value) -> Value:
         literal = self._as_literal(value)
         if literal is None:
-            raise self._error(self._not_comparable(value))
+            raise self._not_comparable(value)
         return literal
 
     def _term(self, value: Value) -> Term:
@@ -110,7 +110,7 @@ class RightHandSide:
             if column is not None and not known_word and family(column.column) is self._kind:
                 return self._scope.tradable(column, self._loc)
         if literal is None:
-            raise self._error(self._not_comparable(value, column))
+            raise self._not_comparable(value, column)
         return Constant(literal)
 
     def _as_literal(self, value: Value) -> Value:
@@ -124,20 +124,24 @@ class RightHandSide:
         words = {word.casefold(): word for word in self._left.column.words}
         return words.get(value.casefold()) if words else value
 
-    def _not_comparable(self, value: Value, column: Cell | None = None) -> str:
+    def _not_comparable(self, value: Value, column: Cell | None = None) -> Exception:
         said = f"'{value}'" if isinstance(value, str) else f"{value:g}"
         if isinstance(value, bool):
             said = str(value).lower()
         holds = f"'{self._signal}' holds {_HOLDS[self._kind]}"
         if column is not None:
-            return f"{holds}, but the column {said} holds {_HOLDS[family(column.column)]}"
+            there = _HOLDS[family(column.column)]
+            return self._error(f"{holds}, but the column {said} holds {there}")
         words = self._left.column.words
         expected = f" ({', '.join(words)})" if words else ""
         hint = ""
         if isinstance(value, str):
             names = self._scope.columns(self._left.timeframe).names()
             hint = nearest(value, words or names)
-        return (
+        text = (
             f"{holds}{expected}: {said} is neither one of them nor a column of timeframe "
             f"{self._left.timeframe}{hint}"
         )
+        if words or not isinstance(value, str):
+            return self._error(text)
+        return self._scope.unknown(self._loc, text, self._left.timeframe)

@@ -393,6 +393,44 @@ def test_volatility_without_an_atr_column_is_refused(tmp_path):
     assert "no indicator of timeframe 1 is an atr" in refusal(tmp_path, VOLATILITY, columns)
 
 
+SLOW = """name: tested
+timeframes: [60]
+risk: {position_sizing: {type: fixed, value: 0.1}}
+entry:
+  long:
+    conditions:
+      - {signal: SIGNAL, operator: ">", value: VALUE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            SLOW.replace("SIGNAL", "close").replace("VALUE", "ema_5"),
+            "'close' holds numbers: 'ema_5' is neither one of them nor a column of timeframe 60",
+        ),
+        (
+            SLOW.replace("SIGNAL", "ema_5").replace("VALUE", "1"),
+            "unknown column 'ema_5': no indicator of timeframe 60 provides it",
+        ),
+        (
+            SLOW.replace("SIGNAL", "close").replace("VALUE", "1").replace("fixed", "volatility"),
+            "needs an ATR: no indicator of timeframe 60 is an atr",
+        ),
+    ],
+)
+def test_a_column_of_a_timeframe_without_an_indicator_file_names_the_file(tmp_path, text, message):
+    columns = Columns(BASE_COLUMNS)
+    path = tmp_path / "indicators" / "eurusd" / "eurusd_60.yaml"
+    refused = refusal(tmp_path, text, columns)
+    assert message in refused
+    assert refused.endswith(f": {path} is missing")
+    path.parent.mkdir(parents=True)
+    path.with_name("eurusd_H1.yaml").write_text("# nothing yet", encoding="utf-8")
+    assert "is missing" not in refusal(tmp_path, text, columns)
+
+
 def test_several_atr_columns_are_not_guessed_between(tmp_path):
     columns = Columns((*COLUMNS.columns[:-3], Column("atr_7"), Column("atr_50")))
     assert "expected atr: one of atr_7, atr_50" in refusal(tmp_path, VOLATILITY, columns)
