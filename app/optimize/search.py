@@ -2,7 +2,8 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
@@ -112,8 +113,9 @@ def _share(
         context.Process(target=_worker, args=(plan, window, stop, running, failures), daemon=True)
         for _ in range(min(plan.wish.jobs, plan.wish.trials - done(study)))
     ]
-    for worker in workers:
-        worker.start()
+    with _out_of_reach_of_ctrl_c():
+        for worker in workers:
+            worker.start()
     known = done(study)
     while any(worker.is_alive() for worker in workers):
         for worker in workers:
@@ -127,8 +129,24 @@ def _share(
         kind, text = failures.get()
         raise kind(text)
     for worker in workers:
-        if worker.exitcode:
+        if worker.exitcode and not stopped():
             raise GaveUpError(f"a worker of the search ended with exit code {worker.exitcode}")
+
+
+@contextmanager
+def _out_of_reach_of_ctrl_c() -> Iterator[None]:
+    """Let what is started here never see Ctrl+C; this process sees it afterwards.
+
+    Windows cannot do this: there Ctrl+C ends a worker that is still importing.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _worker(

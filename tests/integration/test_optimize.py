@@ -44,6 +44,15 @@ SPACE = """optimize:
   risk.tp.value: {low: 4, high: 16, step: 4}
 """
 INDICATORS = {"1": "ema_5: {period: 5}\nema_13: {period: 13}\nema_20: {period: 20}\nrsi: {}\n"}
+HEARD = """
+import sys
+from contextlib import nullcontext
+from app import main_optimize
+from app.optimize import search
+search._out_of_reach_of_ctrl_c = nullcontext
+sys.exit(main_optimize.main(sys.argv[1:]))
+"""
+"""The search where Ctrl+C cannot be kept from what it starts."""
 SEARCH = ("--strategy", "searched", "--data", "EURUSD.csv")
 
 
@@ -95,6 +104,13 @@ def searched(plan, **how):
 def trials_in(folder):
     with Path(folder, "trials.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def workers_of(parent):
+    """Return the processes that `parent` spawned to work, by their command lines."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+    return [command for command in commands if b"spawn_main" in command]
 
 
 class TestSearch:
@@ -359,15 +375,7 @@ class TestStudies:
     @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is no signal one can send there")
     def test_ctrl_c_keeps_what_is_done(self, daemon, optimize):
         """Of a search in two processes, which end with it."""
-        command = (sys.executable, "-m", "app.main_optimize", *SEARCH, "--out", "out")
-        process = subprocess.Popen(
-            [*command, "--trials", "500", "--jobs", "2"],
-            env=daemon.environment({}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        process = self.searching(daemon)
         while process.poll() is None and len(self.complete()) < 2:
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
@@ -378,6 +386,42 @@ class TestStudies:
         assert 2 <= kept < 500
         assert optimize("--trials", str(kept + 1), "--out", "out").code == 0
         assert len(trials_in("out")) == kept + 1
+
+    @pytest.mark.skipif(not Path("/proc").exists(), reason="the children are looked up in /proc")
+    @pytest.mark.parametrize("later", [0, 0.4])
+    def test_ctrl_c_while_the_workers_start_keeps_what_there_is(self, daemon, place, later):
+        """Red when they hear of it while they import: code 70, tracebacks, no trials.csv."""
+        ended = self.interrupted_at_its_start(daemon, self.searching(daemon), later)
+        assert ended.err == ""
+
+    @pytest.mark.skipif(not Path("/proc").exists(), reason="the children are looked up in /proc")
+    def test_ctrl_c_that_the_workers_hear_of_keeps_what_there_is(self, daemon, place):
+        """As on Windows. Red when their exit codes are errors whatever was asked: code 70."""
+        ended = self.interrupted_at_its_start(daemon, self.searching(daemon, "-c", HEARD), 0.1)
+        assert "KeyboardInterrupt" in ended.err
+
+    def interrupted_at_its_start(self, daemon, process, later):
+        while process.poll() is None and len(workers_of(process.pid)) < 2:
+            time.sleep(0.005)
+        time.sleep(later)
+        os.killpg(process.pid, signal.SIGINT)
+        ended = daemon.ended(process)
+        assert (ended.code, "error" in ended.err) == (0, False)
+        assert "Interrupted: the same command goes on from here" in ended.out
+        assert Path("out/trials.csv").exists()
+        return ended
+
+    def searching(self, daemon, *how):
+        """Start a search of two processes, in a group of its own."""
+        command = (sys.executable, *(how or ("-m", "app.main_optimize")), *SEARCH, "--out", "out")
+        return subprocess.Popen(
+            [*command, "--trials", "500", "--jobs", "2"],
+            env=daemon.environment({}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def complete(self):
         try:
