@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import typer
 
+from app import interruption
 from app.domain.errors import OperatorError
 
 _USAGE_EXIT_CODE = 64
@@ -25,10 +26,17 @@ def warn(warnings: Iterable[str]) -> None:
 def exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     """Run the command line (that of the process by default) and return its exit code."""
     try:
+        interruption.raise_from_now_on()
         app(arguments)
+    except KeyboardInterrupt:
+        code = interruption.EXIT_CODE
     except SystemExit as ended:
-        return _USAGE_EXIT_CODE if ended.code == _TYPER_USAGE_ERROR else int(ended.code or 0)
+        code = int(ended.code or 0)
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    return 0
+    else:
+        return 0
+    if code == interruption.EXIT_CODE:  # Typer catches Ctrl+C and ends with it
+        sys.stderr.write(interruption.LINE)
+    return _USAGE_EXIT_CODE if code == _TYPER_USAGE_ERROR else code

@@ -2,8 +2,8 @@
 
 The very services that trade live, on history and a paper account. Ctrl+C ends the run and keeps
 what it had.
-0 done · 1 a check found something · 64 usage · 70 gave up · 77 permission
-78 configuration or data, too little of them for a check included.
+0 done · 1 a check found something · 64 usage · 70 gave up · 77 permission · 78 configuration or
+data, too little of them for a check included · 130 interrupted before the run, or in a check.
 """
 
 import signal

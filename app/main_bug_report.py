@@ -2,7 +2,7 @@
 
 Versions, every setting and where it came from, the files of ``conf`` by name and hash, the
 journal's accounts and blocks, the end of the log, and what only you can tell; no credentials.
-0 done · 64 usage · 77 permission · 78 the file cannot be written.
+0 done · 64 usage · 77 permission · 78 the file cannot be written · 130 interrupted.
 """
 
 import hashlib

@@ -2,7 +2,8 @@
 
 With two decision files (``--decisions``) they are compared, of recorded sessions for instance.
 Without, both systems play the same data here: the predecessor first, then the daemon's build.
-0 the same signals · 1 they differ · 64 usage · 78 configuration, data or a file that is none.
+0 the same signals · 1 they differ · 64 usage · 78 configuration, data or a file that is none ·
+130 interrupted.
 """
 
 import sys

@@ -4,7 +4,7 @@ Checks, before money is at stake, everything between the configuration and the b
 breaks, and says what mends it. It only looks: nothing is ordered, written or made.
 0 ready · else the code the daemon would end with for the first failure: 69 bridge or terminal ·
 70 a stranger under our numbers · 74 journal or disk · 75 another daemon holds the account ·
-77 permission · 78 configuration. 64 usage.
+77 permission · 78 configuration. 64 usage · 130 interrupted.
 """
 
 import logging

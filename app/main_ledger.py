@@ -1,7 +1,8 @@
 """The journal beside the broker's ledger: ``python -m app.main_ledger``.
 
 Prints every order as the journal and as the account behind the bridge know it, and the difference.
-0 no difference · 64 usage · 69 bridge unavailable · 70 a difference · 74 journal · 78 settings.
+0 no difference · 64 usage · 69 bridge unavailable · 70 a difference · 74 journal · 78 settings ·
+130 interrupted.
 """
 
 import sys

@@ -4,7 +4,7 @@ What users roll back to, and compare with: the same settings, market, indicators
 strategies, limits and account as the daemon, without its bus, its services' supervision and its
 watchdog. It holds the account as the daemon does, so only one of them trades it.
 0 clean · 64 usage · 69 unavailable at start · 70 gave up · 74 journal · 75 another process holds
-the account · 77 permission · 78 configuration.
+the account · 77 permission · 78 configuration · 130 interrupted before it traded.
 """
 
 import signal

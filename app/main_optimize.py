@@ -4,7 +4,8 @@ Tries what the strategy file's `optimize:` section allows, each trial a backtest
 history and one on the out-of-sample history that follows it. Ctrl+C ends the search and keeps what
 it had; running it again goes on.
 0 done · 1 a trial run again came to something else · 64 usage · 70 gave up · 74 study storage ·
-77 permission · 78 configuration or data.
+77 permission · 78 configuration or data · 130 interrupted before the search, or in a trial
+run again.
 """
 
 import signal
@@ -202,8 +203,7 @@ def _run_again(plan: Plan, trial: str, out: Path | None) -> None:
         try:
             outcome = bench.run(known.values, piece, stop, f"trial {trial}, {side}")
         except InterruptedTrialError:
-            print("Interrupted")
-            return
+            raise KeyboardInterrupt from None
         sample = sample_of(outcome)
         same = same and sample == recorded
         for line in (

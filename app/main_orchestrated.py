@@ -3,7 +3,7 @@
 Signals, the watchdog and exit codes; all the rest is imported once signals are taken over.
 
 0 clean · 64 usage · 69 unavailable at start · 70 gave up, hung or failed · 74 journal · 75 another
-daemon holds the account · 77 permission · 78 configuration.
+daemon holds the account · 77 permission · 78 configuration · 130 Ctrl+C in its very first moment.
 """
 
 import faulthandler
@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from types import FrameType
 from typing import NoReturn
 
+from app import interruption
 from app.domain.errors import OperatorError
 from app.watchdog import EXIT_CODE, Watchdog
 
@@ -77,20 +78,12 @@ class StopRequest:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self._end_run is None:
-            _end_at_once()
+            interruption.end_at_once("stopped before trading began\n", 0)
         self.signal_name, self.cause = CAUSES[signal.Signals(number)]
         for handled in CAUSES:
             signal.signal(handled, signal.SIG_DFL)
         self.watchdog.stop_soon()
         self._end_run()
-
-
-def _end_at_once() -> NoReturn:
-    """End the process as a kill would, but say so; here Python's own files cannot be written."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            os.write(2, b"stopped before trading began\n")
-    os._exit(0)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """A recorded session once more: ``python -m app.main_replay FILE``.
 
 Runs the services on what came in while the session ran, and says whether they decide the same.
-0 the same · 1 a difference, the first of it is printed · 64 usage · 78 no recording, or damaged.
+0 the same · 1 a difference, the first of it is printed · 64 usage · 78 no recording, or damaged ·
+130 interrupted.
 """
 
 import logging

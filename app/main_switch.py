@@ -2,7 +2,8 @@
 
 DISABLE stops entries, of every account that trades by this configuration, and leaves stops, targets
 and exits working; ENABLE allows them again and lifts every block; QUERY shows how things stand.
-0 done · 64 usage · 74 file or journal cannot be used · 77 permission · 78 configuration.
+0 done · 64 usage · 74 file or journal cannot be used · 77 permission · 78 configuration ·
+130 interrupted.
 """
 
 import sys

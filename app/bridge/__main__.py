@@ -1,6 +1,6 @@
 """A MetaTrader 5 bridge with a simulated terminal: ``python -m app.bridge``.
 
-0 clean · 64 usage · 69 the address is taken · 78 configuration.
+0 clean · 64 usage · 69 the address is taken · 78 configuration · 130 interrupted before it served.
 """
 
 import sys

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app import main_orchestrated, settings
+from app import interruption, main_orchestrated, settings
 from app.domain import errors
 from app.domain.errors import OperatorError
 from app.domain.orders import BlockReason
@@ -30,7 +30,7 @@ DAEMON = [path for path in (ROOT / "app").rglob("*.py") if "bridge" not in path.
 def exit_codes():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     named = {kind.exit_code for kind in kinds if issubclass(kind, OperatorError)}
-    return sorted({0, USAGE_EXIT_CODE, EXIT_CODE, *named})
+    return sorted({0, USAGE_EXIT_CODE, EXIT_CODE, interruption.EXIT_CODE, *named})
 
 
 def rows(section):

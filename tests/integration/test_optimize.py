@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from app import main_backtest, main_optimize, settings
+from app.optimize.bench import Bench
 from app.optimize.plan import Wish, planned
 from app.optimize.scores import WORST
 from app.optimize.search import search
@@ -175,6 +176,19 @@ class TestSearch:
         net = float(row["in_sample_net_profit"])
         assert f"net_profit in-sample: {net!r}, recorded {net!r}" in ended.out
         assert Path("out/trial-3/out-of-sample/trades.csv").exists()
+
+    def test_a_trial_run_again_that_is_interrupted_is_not_done(self, optimize, monkeypatch):
+        """Red when the search's own end is taken for the trial's: code 0."""
+        assert optimize("--trials", "1", "--out", "out").code == 0
+        run = Bench.run
+
+        def interrupted(*arguments):
+            signal.raise_signal(signal.SIGINT)
+            return run(*arguments)
+
+        monkeypatch.setattr(Bench, "run", interrupted)
+        ended = optimize("--trial", "0", "--out", "out")
+        assert (ended.code, ended.err) == (130, "interrupted\n")
 
     @pytest.mark.parametrize(
         ("more", "code", "said"),
