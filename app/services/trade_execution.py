@@ -154,7 +154,7 @@ class TradeExecutionService(Service):
             return
         closed = candle.close_time
         happened = self._on_candle(candle)
-        if happened or self.desks.watch.told:
+        if happened or (self.desks.watch.told and not self._watches):
             self.desks.watch.take_in(happened, closed)
         self._seen[symbol] = closed
         self._orders.at = max(self._orders.at, closed)
