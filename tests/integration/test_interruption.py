@@ -12,18 +12,20 @@ import pytest
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Ctrl+C is no signal one can send there"
 )
-COMMANDS = (
-    "app.bridge",
-    "app.main_backtest",
-    "app.main_bug_report",
-    "app.main_compare",
-    "app.main_doctor",
-    "app.main_ledger",
-    "app.main_live_regime",
-    "app.main_optimize",
-    "app.main_replay",
-    "app.main_switch",
-)
+BRIDGE = ("app.bridge", "--port", "0")
+READING = [
+    (("app.main_backtest", "--to", "2025-01-07"), ".env"),
+    (("app.main_bug_report",), ".env"),
+    (("app.main_compare", "--to", "2025-01-07"), ".env"),
+    (("app.main_compare", "old.jsonl", "new.jsonl"), "old.jsonl"),
+    (("app.main_doctor",), ".env"),
+    (("app.main_ledger",), ".env"),
+    (("app.main_live_regime",), ".env"),
+    (("app.main_optimize", "--strategy", "any"), ".env"),
+    (("app.main_replay", "session.jsonl"), "session.jsonl"),
+    (("app.main_switch", "QUERY"), ".env"),
+]
+"""Commands, and a file that each waits for where it is a pipe without a writer."""
 
 
 @pytest.fixture
@@ -73,31 +75,21 @@ def said(ended):
 
 
 @pytest.mark.parametrize("module", ["app", "typer", "pydantic", "app.settings"])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_while_it_imports(importing, interrupted, command, module):
+@pytest.mark.parametrize(("command", "file"), READING, ids=str)
+def test_while_it_imports(importing, interrupted, command, file, module):
     """Red without a handler of ours: a traceback, and death by the signal."""
-    if (command, module) == ("app.bridge", "app.settings"):
-        pytest.skip("the bridge has no settings of the daemon")
-    ended = interrupted(importing([command], module))
+    os.mkfifo(file)
+    ended = interrupted(importing(command, module))
     assert (ended.code, said(ended)) == (130, ["interrupted"])
 
 
-@pytest.mark.parametrize(
-    ("command", "file"),
-    [
-        (("app.main_backtest", "--to", "2025-01-07"), ".env"),
-        (("app.main_bug_report",), ".env"),
-        (("app.main_compare", "--to", "2025-01-07"), ".env"),
-        (("app.main_compare", "old.jsonl", "new.jsonl"), "old.jsonl"),
-        (("app.main_doctor",), ".env"),
-        (("app.main_ledger",), ".env"),
-        (("app.main_live_regime",), ".env"),
-        (("app.main_optimize", "--strategy", "any"), ".env"),
-        (("app.main_replay", "session.jsonl"), "session.jsonl"),
-        (("app.main_switch", "QUERY"), ".env"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("module", ["app", "typer", "pydantic"])
+def test_while_the_bridge_imports(importing, interrupted, module):
+    ended = interrupted(importing(BRIDGE, module))
+    assert (ended.code, said(ended)) == (130, ["interrupted"])
+
+
+@pytest.mark.parametrize(("command", "file"), READING, ids=str)
 def test_while_it_reads(start, interrupted, command, file):
     """Red when only the code tells, and nothing is said."""
     os.mkfifo(file)
