@@ -420,7 +420,7 @@ class TestStudies:
         time.sleep(later)
         os.killpg(process.pid, signal.SIGINT)
         ended = daemon.ended(process)
-        assert (ended.code, "error" in ended.err) == (0, False)
+        assert (ended.code, "\nerror: " in f"\n{ended.err}") == (0, False)
         assert "Interrupted: the same command goes on from here" in ended.out
         assert Path("out/trials.csv").exists()
         return ended
