@@ -140,11 +140,11 @@ class EventBus:
             handlers, event = queue.popleft()
         else:
             handlers = route.handlers
-        self._draining = True
+        remaining = iter(handlers)
         caused = allowed = 0
+        self._draining = True
         try:
             while True:
-                remaining = iter(handlers)
                 for handler in remaining:
                     try:
                         handler(event)
@@ -159,6 +159,7 @@ class EventBus:
                     self._break_cycle(allowed)
                     return
                 handlers, event = queue.popleft()
+                remaining = iter(handlers)
         except BaseException:
             queue.appendleft((tuple(remaining), event))
             raise
