@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from app import assembly, comparison, settings
+from app import assembly, comparison, interruption, settings
 from app.adapters.decision_file import decision_file
 from app.assembly import Parts
 from app.backtest.options import names_of
@@ -30,6 +30,15 @@ from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+class System(NamedTuple):
+    """One of the two, ready to play the data."""
+
+    parts: Parts
+    bus: EventBus
+    run: Callable[[], None]
+    stop: Callable[[], None]
 
 
 class Session(NamedTuple):
@@ -88,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
         with TemporaryDirectory() as folder:
             first = parts()
             warn(first.warnings)
-            old = _played(Path(folder, "old.jsonl"), *_predecessor(first))
-            new = _played(Path(folder, "new.jsonl"), *_daemon(parts()))
+            old = _played(Path(folder, "old.jsonl"), _predecessor(first))
+            new = _played(Path(folder, "new.jsonl"), _daemon(parts()))
             for name in ("candles", "errors", "balance"):
                 left, right = getattr(old, name), getattr(new, name)
                 print(f"{name:<16}{left:>14}{right:>14}{'' if left == right else '   <- differs'}")
@@ -99,12 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
     return exit_code(app, arguments)
 
 
-def _predecessor(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:
+def _predecessor(parts: Parts) -> System:
     manager = LiveTradingManager(parts)
-    return parts, manager.event_bus, manager.run
+    return System(parts, manager.event_bus, manager.run, manager.stop)
 
 
-def _daemon(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:
+def _daemon(parts: Parts) -> System:
     orchestrator = TradingOrchestrator(parts.settings, parts)
 
     def run() -> None:
@@ -112,20 +121,21 @@ def _daemon(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:
         orchestrator.run()
         orchestrator.stop()
 
-    return parts, orchestrator.event_bus, run
+    return System(parts, orchestrator.event_bus, run, orchestrator.wind_down)
 
 
-def _played(decisions: Path, parts: Parts, bus: EventBus, run: Callable[[], None]) -> Session:
+def _played(decisions: Path, system: System) -> Session:
     candles: list[None] = []
     errors: list[object] = []
+    bus = system.bus
     bus.subscribe(NewCandleEvent, lambda _: candles.append(None), owner="compare")
     bus.subscribe(StrategyFailedEvent, errors.append, owner="compare")
     bus.subscribe(OrderRejectedEvent, errors.append, owner="compare")
-    with decision_file(decisions, bus):
+    with decision_file(decisions, bus), interruption.deferred(system.stop):
         began = time.perf_counter()
-        run()
+        system.run()
         took = time.perf_counter() - began
-    account = parts.broker.account()
+    account = system.parts.broker.account()
     return Session(decisions, len(candles), len(errors), f"{account.balance:,.2f}", took)
 
 

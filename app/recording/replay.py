@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from app import interruption
 from app.orchestrator import TradingOrchestrator
 from app.recording.file import DamagedError, Recording
 from app.recording.header import rebuilt
@@ -35,6 +36,7 @@ def replay(recording: Recording) -> Replayed:
     Raises:
         DifferenceError: something is not as it was; the first of it.
         ConfigurationError: the recording is damaged, or its configuration is not accepted.
+        KeyboardInterrupt: after Ctrl+C.
 
     """
     header = recording.header
@@ -52,7 +54,8 @@ def replay(recording: Recording) -> Replayed:
         orchestrator = TradingOrchestrator(parts.settings, parts, session=UUID(header.session))
         script.on_stop = orchestrator.wind_down
         listen(orchestrator.event_bus, script.traced)
-        ended = _run(orchestrator)
+        with interruption.deferred(script.interrupt):
+            ended = _run(orchestrator)
         script.finish()
     trace, ending = script.trace, recording.ending
     if ending is not None and ending.hash != trace.hexdigest():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app import interruption
+
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Ctrl+C is no signal one can send there"
 )
@@ -99,15 +101,37 @@ def test_while_it_reads(start, interrupted, command, file):
     assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
 
 
-def test_while_two_systems_are_compared(start, interrupted, folder, simulated_bars):
+@pytest.mark.parametrize("playing", ["old.jsonl", "new.jsonl"])
+def test_while_two_systems_are_compared(start, interrupted, folder, simulated_bars, playing):
     """What was written down on the way is gone."""
     simulated_bars(days=30).to_parquet("EURUSD.parquet", index=False)
     process = start("app.main_compare", "--data", "EURUSD.parquet", TMPDIR=str(folder))
-    while process.poll() is None and not list(folder.glob("*/old.jsonl")):
+    while process.poll() is None and not list(folder.glob(f"*/{playing}")):
         time.sleep(0.02)
     ended = interrupted(process)
     assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
     assert list(folder.glob("*/")) == [folder / "conf"]
+
+
+def test_while_a_session_is_replayed(start, interrupted, folder, daemon, simulated_bars):
+    """Red when the replay is not told: it goes on to its end."""
+    simulated_bars(days=60).to_parquet("EURUSD.parquet", index=False)
+    recorded = daemon.run(
+        folder,
+        MARKET_DATA_SOURCE="file",
+        MARKET_DATA_PATH="EURUSD.parquet",
+        RECORDING_ENABLED="true",
+        RECORDING_FOLDER="taken",
+        LOGGING_LEVEL="ERROR",
+    )
+    assert recorded.code == 0
+    (session,) = folder.glob("taken/*")
+    process = start("app.main_replay", str(session), TMPDIR=str(folder))
+    while process.poll() is None and not list(folder.glob("replay-*")):
+        time.sleep(0.02)
+    ended = interrupted(process)
+    assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
+    assert not list(folder.glob("replay-*"))
 
 
 def test_while_it_checks_for_look_ahead(start, interrupted, folder, simulated_bars):
@@ -117,6 +141,31 @@ def test_while_it_checks_for_look_ahead(start, interrupted, folder, simulated_ba
         process.wait(3)
     ended = interrupted(process)
     assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
+
+
+def test_what_plays_is_stopped_and_not_broken_off():
+    """Red where Ctrl+C is left to raise KeyboardInterrupt: the cycle is not done."""
+    done = []
+
+    def play():
+        with interruption.deferred(lambda: done.append("stopped")):
+            signal.raise_signal(signal.SIGINT)
+            done.append("cycle")
+
+    with pytest.raises(KeyboardInterrupt):
+        play()
+    assert done == ["stopped", "cycle"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_fails_because_it_was_stopped_was_interrupted():
+    def play():
+        with interruption.deferred(lambda: None):
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError
+
+    with pytest.raises(KeyboardInterrupt):
+        play()
 
 
 def test_who_ignores_ctrl_c_goes_on(importing, interrupted, folder):
