@@ -2,4 +2,4 @@
 
 from app import interruption
 
-interruption.end_while_starting()
+interruption.end_commands()

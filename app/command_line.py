@@ -26,7 +26,6 @@ def warn(warnings: Iterable[str]) -> None:
 def exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     """Run the command line (that of the process by default) and return its exit code."""
     try:
-        interruption.raise_from_now_on()
         app(arguments)
     except KeyboardInterrupt:
         code = interruption.EXIT_CODE

@@ -1,24 +1,27 @@
 """Ctrl+C before a command's work is done: one line and an exit code instead of a traceback.
 
-A command that is being imported ends at once; one that plays candles, after the running cycle. In
-between Ctrl+C is Python's own KeyboardInterrupt. That is no way to end a run: it is raised between
-any two steps, also where it is lost, as in a finaliser.
+The process ends where it stands, as a kill would end it; but what `gone_afterwards` names is gone.
+Python's own KeyboardInterrupt is no way out: it is raised between any two steps, also where code
+of others catches everything, and then the command goes on as if nobody had asked.
 """
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 EXIT_CODE = 130
 LINE = "interrupted\n"
+_passing: list[Path] = []
 
 
-def end_while_starting() -> None:
-    """Let Ctrl+C end the process at once when it is a command of ours that is only being imported.
+def end_commands() -> None:
+    """Let Ctrl+C end the process when it is a command of ours, until that takes over itself.
 
     Anywhere else, and where Ctrl+C is ignored, nothing changes.
     """
@@ -27,35 +30,18 @@ def end_while_starting() -> None:
         signal.signal(signal.SIGINT, _received)
 
 
-def raise_from_now_on() -> None:
-    """Let Ctrl+C be a KeyboardInterrupt again: there may be something to tidy up."""
-    if signal.getsignal(signal.SIGINT) is _received:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @contextmanager
-def deferred(stop: Callable[[], object]) -> Iterator[None]:
-    """Let Ctrl+C call `stop`, and raise KeyboardInterrupt once what runs here has ended.
+def gone_afterwards(path: Path) -> Iterator[Path]:
+    """Remove a file or folder, if it is there, after this block and where Ctrl+C ends it.
 
-    Where Ctrl+C is ignored or somebody else's, nothing changes.
+    On Windows Ctrl+C leaves what is open.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    wished = False
-
-    def wish(_number: int, _frame: FrameType | None) -> None:
-        nonlocal wished
-        wished = True
-        stop()
-
-    signal.signal(signal.SIGINT, wish)
+    _passing.append(path)
     try:
-        yield
+        yield path
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if wished:
-            raise KeyboardInterrupt
+        _remove(path)
+        _passing.remove(path)
 
 
 def end_at_once(line: str, code: int) -> NoReturn:
@@ -67,4 +53,14 @@ def end_at_once(line: str, code: int) -> NoReturn:
 
 
 def _received(_number: int, _frame: FrameType | None) -> None:
+    for path in _passing:
+        _remove(path)
     end_at_once(LINE, EXIT_CODE)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Annotated, NamedTuple
 
 import typer
 
-from app import assembly, comparison, interruption, settings
+from app import assembly, comparison, settings
 from app.adapters.decision_file import decision_file
 from app.assembly import Parts
 from app.backtest.options import names_of
@@ -24,21 +24,13 @@ from app.bus import EventBus
 from app.command_line import exit_code, new_command_line, warn
 from app.domain.errors import UsageError
 from app.events import NewCandleEvent, OrderRejectedEvent, StrategyFailedEvent
+from app.interruption import gone_afterwards
 from app.live_trading import LiveTradingManager
 from app.orchestrator import TradingOrchestrator
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-
-
-class System(NamedTuple):
-    """One of the two, ready to play the data."""
-
-    parts: Parts
-    bus: EventBus
-    run: Callable[[], None]
-    stop: Callable[[], None]
 
 
 class Session(NamedTuple):
@@ -94,11 +86,11 @@ def main(arguments: list[str] | None = None) -> int:
         def parts() -> Parts:
             return assembly.connect(settings.load(config, names).settings)
 
-        with TemporaryDirectory() as folder:
+        with gone_afterwards(Path(mkdtemp(prefix="compare-"))) as folder:
             first = parts()
             warn(first.warnings)
-            old = _played(Path(folder, "old.jsonl"), _predecessor(first))
-            new = _played(Path(folder, "new.jsonl"), _daemon(parts()))
+            old = _played(folder / "old.jsonl", *_predecessor(first))
+            new = _played(folder / "new.jsonl", *_daemon(parts()))
             for name in ("candles", "errors", "balance"):
                 left, right = getattr(old, name), getattr(new, name)
                 print(f"{name:<16}{left:>14}{right:>14}{'' if left == right else '   <- differs'}")
@@ -108,12 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
     return exit_code(app, arguments)
 
 
-def _predecessor(parts: Parts) -> System:
+def _predecessor(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:
     manager = LiveTradingManager(parts)
-    return System(parts, manager.event_bus, manager.run, manager.stop)
+    return parts, manager.event_bus, manager.run
 
 
-def _daemon(parts: Parts) -> System:
+def _daemon(parts: Parts) -> tuple[Parts, EventBus, Callable[[], None]]:
     orchestrator = TradingOrchestrator(parts.settings, parts)
 
     def run() -> None:
@@ -121,21 +113,20 @@ def _daemon(parts: Parts) -> System:
         orchestrator.run()
         orchestrator.stop()
 
-    return System(parts, orchestrator.event_bus, run, orchestrator.wind_down)
+    return parts, orchestrator.event_bus, run
 
 
-def _played(decisions: Path, system: System) -> Session:
+def _played(decisions: Path, parts: Parts, bus: EventBus, run: Callable[[], None]) -> Session:
     candles: list[None] = []
     errors: list[object] = []
-    bus = system.bus
     bus.subscribe(NewCandleEvent, lambda _: candles.append(None), owner="compare")
     bus.subscribe(StrategyFailedEvent, errors.append, owner="compare")
     bus.subscribe(OrderRejectedEvent, errors.append, owner="compare")
-    with decision_file(decisions, bus), interruption.deferred(system.stop):
+    with decision_file(decisions, bus):
         began = time.perf_counter()
-        system.run()
+        run()
         took = time.perf_counter() - began
-    account = system.parts.broker.account()
+    account = parts.broker.account()
     return Session(decisions, len(candles), len(errors), f"{account.balance:,.2f}", took)
 
 

@@ -2,8 +2,9 @@
 
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
+
+from app.interruption import gone_afterwards
 
 
 def write_private(path: Path, text: str) -> None:
@@ -12,14 +13,10 @@ def write_private(path: Path, text: str) -> None:
     Whoever reads sees the old text or the new one. Raises OSError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with gone_afterwards(Path(name)) as fresh:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(fresh).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(fresh).unlink()
-        raise
+        fresh.replace(path)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
-from app import interruption
 from app.backtest.coverage import Gaps, Readiness, deepened, lacks
 from app.backtest.play import Play
 from app.domain.market import Timeframe
@@ -50,8 +49,7 @@ class _Witness:
         bus = play.orchestrator.event_bus
         bus.subscribe(IndicatorsCalculatedEvent, self._on_row, owner="honesty")
         bus.subscribe(StrategiesEvaluatedEvent, self._on_decisions, owner="honesty")
-        with interruption.deferred(play.stop):
-            play.run()
+        play.run()
 
     def _on_row(self, event: IndicatorsCalculatedEvent) -> None:
         row = event.view[event.timeframe][-1]
@@ -93,7 +91,7 @@ def looks_ahead(play: Callable[[datetime | None], Play], gaps: Gaps | None = Non
     """Yield each column and strategy that is otherwise when the future is cut off.
 
     `play` makes a run that ends at a time, or with its data; `gaps` is told what could not be
-    compared. Raises KeyboardInterrupt after Ctrl+C.
+    compared.
     """
     gaps = Gaps() if gaps is None else gaps
     whole = play(None)
@@ -116,8 +114,7 @@ def warms_up_too_late(play: Callable[[int], Play], gaps: Gaps | None = None) -> 
     """Yield each strategy that decides otherwise with more history, and the columns behind it.
 
     `play` makes a run with so many times the configured candles of warm-up; `gaps` is told what
-    could not be compared. Raises ConfigurationError when there is no more history at all, and
-    KeyboardInterrupt after Ctrl+C.
+    could not be compared. Raises ConfigurationError when there is no more history at all.
     """
     gaps = Gaps() if gaps is None else gaps
     once, twice = play(1), play(2)

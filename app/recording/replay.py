@@ -1,13 +1,13 @@
 """Runs the services again on a recorded session."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import UUID
 
 import msgspec
 
-from app import interruption
+from app.interruption import gone_afterwards
 from app.orchestrator import TradingOrchestrator
 from app.recording.file import DamagedError, Recording
 from app.recording.header import rebuilt
@@ -36,15 +36,14 @@ def replay(recording: Recording) -> Replayed:
     Raises:
         DifferenceError: something is not as it was; the first of it.
         ConfigurationError: the recording is damaged, or its configuration is not accepted.
-        KeyboardInterrupt: after Ctrl+C.
 
     """
     header = recording.header
     script = Script(recording)
-    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+    with gone_afterwards(Path(mkdtemp(prefix="replay-"))) as folder:
         parts = rebuilt(
             header,
-            Path(folder),
+            folder,
             source=script.source(header.source),
             broker=script.broker(header.broker),
             clock=script.clock(),
@@ -54,8 +53,7 @@ def replay(recording: Recording) -> Replayed:
         orchestrator = TradingOrchestrator(parts.settings, parts, session=UUID(header.session))
         script.on_stop = orchestrator.wind_down
         listen(orchestrator.event_bus, script.traced)
-        with interruption.deferred(script.interrupt):
-            ended = _run(orchestrator)
+        ended = _run(orchestrator)
         script.finish()
     trace, ending = script.trace, recording.ending
     if ending is not None and ending.hash != trace.hexdigest():

@@ -70,12 +70,7 @@ class Script:
         self._answers: dict[bytes, deque[Entry]] = {}
         """What can be asked until the next step."""
         self._last: dict[bytes, object] = {}
-        self._interrupted = False
         self._load()
-
-    def interrupt(self) -> None:
-        """Let the next wait raise KeyboardInterrupt; safe from a signal handler."""
-        self._interrupted = True
 
     # The ports
 
@@ -182,8 +177,6 @@ class Script:
         return _outcome(found.popleft() if len(found) > 1 else found[0], call)
 
     def _wait(self, seconds: float) -> bool:
-        if self._interrupted:
-            raise KeyboardInterrupt
         if not self._entries and not self._load():
             self.ran_out = True
             return False

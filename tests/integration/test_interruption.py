@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from app import interruption
-
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Ctrl+C is no signal one can send there"
 )
@@ -114,7 +112,7 @@ def test_while_two_systems_are_compared(start, interrupted, folder, simulated_ba
 
 
 def test_while_a_session_is_replayed(start, interrupted, folder, daemon, simulated_bars):
-    """Red when the replay is not told: it goes on to its end."""
+    """The configuration it had is gone, too."""
     simulated_bars(days=60).to_parquet("EURUSD.parquet", index=False)
     recorded = daemon.run(
         folder,
@@ -141,31 +139,6 @@ def test_while_it_checks_for_look_ahead(start, interrupted, folder, simulated_ba
         process.wait(3)
     ended = interrupted(process)
     assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
-
-
-def test_what_plays_is_stopped_and_not_broken_off():
-    """Red where Ctrl+C is left to raise KeyboardInterrupt: the cycle is not done."""
-    done = []
-
-    def play():
-        with interruption.deferred(lambda: done.append("stopped")):
-            signal.raise_signal(signal.SIGINT)
-            done.append("cycle")
-
-    with pytest.raises(KeyboardInterrupt):
-        play()
-    assert done == ["stopped", "cycle"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_what_fails_because_it_was_stopped_was_interrupted():
-    def play():
-        with interruption.deferred(lambda: None):
-            signal.raise_signal(signal.SIGINT)
-            raise ValueError
-
-    with pytest.raises(KeyboardInterrupt):
-        play()
 
 
 def test_who_ignores_ctrl_c_goes_on(importing, interrupted, folder):
