@@ -1,6 +1,7 @@
 """What tests of every kind share: a PostgreSQL server, where there is one, and our own bridge."""
 
 import os
+import signal
 from contextlib import closing
 from uuid import uuid4
 
@@ -10,6 +11,12 @@ import pytest
 from tests.bridge import start_bridge
 
 SERVER = "postgresql://root@127.0.0.1:5432/test"
+
+
+def pytest_configure():
+    """Let Ctrl+C reach what tests start, though whoever runs them in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
