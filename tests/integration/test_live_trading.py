@@ -1,5 +1,6 @@
 """Trading through a bridge as its operator lives it: cut off, killed, started twice, not armed."""
 
+import json
 import re
 import sys
 from itertools import pairwise
@@ -12,6 +13,7 @@ from app.events import (
     EntrySignalEvent,
     NewCandleEvent,
     OrderPlacedEvent,
+    PositionClosedEvent,
     ServiceFailedEvent,
     ServiceRestartedEvent,
     TradingBlockedEvent,
@@ -99,6 +101,30 @@ def test_without_live_mode_nothing_reaches_a_trading_call(eurusd, live, relay, m
     assert {path for method, path in asked if method != "GET"} == {"/mt5/symbols/select"}
     assert len(run.of(EntrySignalEvent)) == 3
     assert len(run.of(OrderPlacedEvent)) == (mode == "paper")
+
+
+def without_stops(path, reply):
+    """Take the stops out of a list of positions, as bridges do that do not tell them."""
+    if path != "/mt5/positions":
+        return reply
+    told = json.loads(reply)
+    for row in told["data"]:
+        del row["sl"], row["tp"]
+    return json.dumps(told).encode()
+
+
+class TestABridgeThatListsNoStops:
+    def test_keeps_its_positions(self, eurusd, live, relay):
+        """The order carried them, so setting them changes nothing, which is no error.
+
+        Red when it is one: the position is closed after three looks, and so is the next.
+        """
+        broker = eurusd()
+        before = relay(broker)
+        before.changed = without_stops
+        run = live(broker, before.url).after(60, *[5] * 9)
+        assert not run.of(PositionClosedEvent)
+        assert broker.ledger()["counts"]["executed"] == broker.ledger()["counts"]["positions"] == 1
 
 
 class TestTheProcess:

@@ -13,6 +13,7 @@ from app.domain.orders import BlockReason
 
 DONE = 10009
 INVALID_REQUEST = 10013
+NO_CHANGES = 10025
 
 
 class Outcome(StrEnum):

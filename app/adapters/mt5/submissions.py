@@ -73,7 +73,7 @@ class Submissions:
             try:
                 said = payload(reply.status, reply.body, about)
             except RefusalError as refusal:
-                return refused_order(refusal, about, ticket=ticket)
+                return refused_order(refusal, about, ticket=ticket, has_ticket=has_ticket)
             return order_result(said, about, ticket=ticket, has_ticket=has_ticket)
         except SourceError as error:
             raise MaybeSentError(f"{error}") from None

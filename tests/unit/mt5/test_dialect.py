@@ -497,6 +497,27 @@ def test_a_refusal_with_a_ticket_keeps_it() -> None:
     assert (result.retcode, result.ticket) == (10019, 7)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"success": False, "data": {"retcode": 10025, "order": 0, "ticket": 0}},
+        {"success": False, "error_code": "10025"},
+        {"detail": {"retcode": 10025}},
+    ],
+)
+def test_a_change_that_changes_nothing_is_done_though_it_is_said_as_an_error(said) -> None:
+    """A new order or a close that "changes nothing" is not; and other refusals stay what they are.
+
+    Red without it: where a bridge lists no stops, every position loses what protects it.
+    """
+    status = 200 if "success" in said else 400
+    refused = refusal(said, status)
+    assert refused_order(refused, "call", ticket=7, has_ticket=False).ticket == 7
+    assert refused_order(refused, "call", ticket=7).ticket == 0
+    other = refusal({"success": False, "data": {"retcode": 10009}}, 200)
+    assert refused_order(other, "call", ticket=7, has_ticket=False).ticket == 0
+
+
 # What is sent
 
 

@@ -5,7 +5,7 @@ import msgspec
 from app.adapters.mt5.dialect.envelope import RefusalError
 from app.adapters.mt5.dialect.readings import Row, read
 from app.adapters.mt5.dialect.records import WireResult
-from app.adapters.mt5.return_codes import DONE, INVALID_REQUEST, TABLE, is_success
+from app.adapters.mt5.return_codes import DONE, INVALID_REQUEST, NO_CHANGES, TABLE, is_success
 from app.adapters.mt5.server_clock import UTC_CLOCK
 
 _NOT_LET_IN = frozenset({401, 403, 404, 405, 422})
@@ -54,11 +54,14 @@ def _result(row: Row, asked: int, *, has_ticket: bool) -> WireResult:
     )
 
 
-def refused_order(refusal: RefusalError, about: str, *, ticket: int = 0) -> WireResult:
+def refused_order(
+    refusal: RefusalError, about: str, *, ticket: int = 0, has_ticket: bool = True
+) -> WireResult:
     """Return the answer that an error to an order is.
 
     With a return code it is that. Without one it is an invalid request where the HTTP status says
-    that the bridge did not let it in (401, 403, 404, 405, 422), and else nothing is known.
+    that the bridge did not let it in (401, 403, 404, 405, 422), and else nothing is known. That
+    nothing changes is said as an error, too: a modification is done then.
 
     Raises:
         SourceError: what it says besides makes no sense.
@@ -70,6 +73,8 @@ def refused_order(refusal: RefusalError, about: str, *, ticket: int = 0) -> Wire
         code = _return_code(refusal.fields.get("error_code"))
     if code is None and refusal.status in _NOT_LET_IN:
         code = INVALID_REQUEST
+    if code == NO_CHANGES and not (result.ticket or has_ticket):
+        result = msgspec.structs.replace(result, ticket=ticket)
     return msgspec.structs.replace(result, retcode=code, comment=refusal.message)
 
 
