@@ -200,7 +200,11 @@ class OrderGone(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """An open position; `profit` floats, in account currency, at the latest quote."""
+    """An open position; `profit` floats, in account currency, at the latest quote.
+
+    Where `stops_known` is false the broker does not tell its stops: both are ``None``, which says
+    nothing.
+    """
 
     ticket: int
     symbol: str
@@ -214,6 +218,7 @@ class Position(msgspec.Struct, frozen=True):
     opened_at: datetime
     magic: int
     comment: str
+    stops_known: bool = True
 
 
 class PendingOrder(msgspec.Struct, frozen=True):

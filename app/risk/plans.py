@@ -151,11 +151,14 @@ def adopted(
     """Return a plan for a position found at the broker without one; `deals` are what made it.
 
     Its targets are planned as if it were new, so only its stops and its last target are as before.
-    A stop loss that the order carried and the broker does not show is still due.
+    A stop loss that the order carried and the broker does not show is still due; so is its take
+    profit where the broker does not tell stops.
     """
-    stop = position.stop_loss
+    stop, take_profit = position.stop_loss, position.take_profit
     if stop is None and intent is not None:
         stop = intent.stop_loss
+    if not position.stops_known and intent is not None:
+        take_profit = intent.take_profit
     plan = PositionPlan(
         ticket=position.ticket,
         client_id=client_id_in(position.comment) if intent is None else intent.client_id,
@@ -170,7 +173,7 @@ def adopted(
         volume=position.volume,
         best=float(position.price_open),
         stop=stop,
-        take_profit=position.take_profit,
+        take_profit=take_profit,
         group="" if intent is None else intent.group,
         realised=sum((deal.net for deal in deals), _NOTHING),
         deals=tuple(deal.ticket for deal in deals),
@@ -267,7 +270,7 @@ def reconciled(plan: PositionPlan, position: Position, in_flight: Decimal) -> Po
         volume=position.volume,
         closing=min(closing, position.volume),
         stop=plan.stop if position.stop_loss is None else position.stop_loss,
-        take_profit=position.take_profit,
+        take_profit=position.take_profit if position.stops_known else plan.take_profit,
         untold=plan.untold + position.volume - plan.volume,
     )
     return kept(plan, lost)

@@ -188,7 +188,7 @@ class BrokerReports:
     def _with_stops(self, plan: PositionPlan) -> PositionPlan:
         """Return the plan with the stops the broker holds: those of an entry may replace them."""
         for held in self._broker.positions():
-            if held.ticket == plan.ticket:
+            if held.ticket == plan.ticket and held.stops_known:
                 stop = plan.stop if held.stop_loss is None else held.stop_loss
                 return msgspec.structs.replace(plan, stop=stop, take_profit=held.take_profit)
         return plan

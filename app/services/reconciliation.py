@@ -239,7 +239,10 @@ class Reconciliation:
         """Follow the broker's stops and lots; give a position its stop back, or close it."""
         if plan.stop is not None and held.stop_loss is None:
             self._protect(plan, now)
-        elif (plan.stop, plan.take_profit) != (held.stop_loss, held.take_profit):
+        elif held.stops_known and (plan.stop, plan.take_profit) != (
+            held.stop_loss,
+            held.take_profit,
+        ):
             self._trades.keep(
                 msgspec.structs.replace(plan, stop=held.stop_loss, take_profit=held.take_profit)
             )

@@ -280,8 +280,8 @@ def live(configuration, connect):
     """Start daemons at a bridge, or at what stands before it; their strategy always buys."""
     made = []
 
-    def start(broker, address=None, **names):
-        configuration({"always_long": ALWAYS_LONG})
+    def start(broker, address=None, *, strategy=ALWAYS_LONG, **names):
+        configuration({"always_long": strategy})
         usual = {
             "TRADE_MODE": "live",
             "API_BASE_URL": address or broker.url,

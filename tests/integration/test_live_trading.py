@@ -126,6 +126,28 @@ class TestABridgeThatListsNoStops:
         assert not run.of(PositionClosedEvent)
         assert broker.ledger()["counts"]["executed"] == broker.ledger()["counts"]["positions"] == 1
 
+    @pytest.mark.parametrize("stop", ["sl: {type: fixed, value: 50}, ", ""])
+    def test_keeps_their_targets_over_a_restart(self, eurusd, live, relay, stop):
+        """What the list leaves out is as the plan has it, not absent.
+
+        Red when it is taken for absent: setting the stop again takes the target away.
+        """
+        broker = eurusd()
+        before = relay(broker)
+        before.changed = without_stops
+        old, target = "sl: {type: fixed, value: 50}", "tp: {type: fixed, value: 70}"
+        strategy = ALWAYS_LONG.replace(old, stop + target)
+        first = live(broker, before.url, strategy=strategy)
+        first.after(60, 5, 5)
+        first.end()
+        (held,) = broker.ledger()["positions"]
+        assert held["tp"] > 0
+        again = live(broker, before.url, strategy=strategy)
+        again.after(5, 5)
+        (plan,) = again.run.parts.journal.plans()
+        assert float(plan.take_profit) == held["tp"]
+        assert broker.ledger()["positions"][0]["tp"] == held["tp"]
+
 
 class TestTheProcess:
     @pytest.fixture

@@ -51,7 +51,6 @@ _FUTURE = timedelta(seconds=10)
 """How far ahead of our clock a price may be."""
 _NEAR = timedelta(days=1)
 """Further than the server's clock can be ahead."""
-_NO_STOPS = (None, None)
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -109,6 +108,7 @@ class Mt5Broker:
         self._ahead: dict[str, timedelta] = {}
         """How far each price was ahead of our clock when it came."""
         self._stops: dict[int, tuple[Decimal | None, Decimal | None]] = {}
+        """Position ticket -> the stops we set last."""
         self._health = WireHealth()
         self._wire_account: WireAccount | None = None
         self._view: _View | None = None
@@ -173,14 +173,12 @@ class Mt5Broker:
             seen_at=now,
             account=account_of(account, hedging=self._terms.hedging),
             positions=tuple(
-                position_of(held, self._stops.get(held.ticket, _NO_STOPS), now)
-                for held in positions
+                position_of(held, self._stops.get(held.ticket), now) for held in positions
             ),
             orders=tuple(order_of(order, now) for order in orders),
         )
-        self._stops = {
-            held.ticket: self._stops.get(held.ticket, (None, None)) for held in positions
-        }
+        shown = {held.ticket for held in positions}
+        self._stops = {ticket: set_ for ticket, set_ in self._stops.items() if ticket in shown}
         ledger.forget(now)
         return new
 

@@ -35,13 +35,14 @@ def account_of(wire: WireAccount, *, hedging: bool) -> Account:
 
 
 def position_of(
-    wire: WirePosition, stops: tuple[Decimal | None, Decimal | None], now: datetime
+    wire: WirePosition, stops: tuple[Decimal | None, Decimal | None] | None, now: datetime
 ) -> Position:
-    """Return a position; `stops` are what was set last, where the bridge does not list them.
+    """Return a position; `stops` are what we set last, where the bridge does not list them.
 
     Where it does not tell when a position was opened, that is `now`.
     """
-    stop_loss, take_profit = (wire.sl, wire.tp) if wire.tells_stops else stops
+    known = (wire.sl, wire.tp) if wire.tells_stops else stops
+    stop_loss, take_profit = known or (None, None)
     return Position(
         ticket=wire.ticket,
         symbol=wire.symbol,
@@ -55,6 +56,7 @@ def position_of(
         opened_at=wire.time or now,
         magic=wire.magic,
         comment=wire.comment,
+        stops_known=known is not None,
     )
 
 
