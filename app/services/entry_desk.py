@@ -25,6 +25,7 @@ from app.services.brakes import Brakes
 from app.services.floor import Floor
 from app.services.open_trades import SentEntry
 from app.services.order_desk import OrderDesk
+from app.services.pauses import Pauses
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _LOSSES = frozenset({BlockReason.DAILY_LOSS_LIMIT, BlockReason.MAX_DRAWDOWN})
@@ -55,6 +56,8 @@ class EntryDesk:
         self.blocked: Counter[BlockReason] = Counter()
         self._blocked_day = _BEGINNING.date()
         self._blocked_today: set[tuple[str, BlockReason]] = set()
+        self._pauses = Pauses()
+        """Of the pending entries that are to be withdrawn, by client id, between candles."""
 
     def enter(self, event: EntrySignalEvent) -> None:
         """Open a position, or say why not."""
@@ -135,6 +138,15 @@ class EntryDesk:
             intent, result.ticket, signal.candle.close_time, entry_risk(intent, market)
         )
         return True
+
+    def withdraw_blocked(self, now: datetime) -> None:
+        """Withdraw pending entries that a block stops by now, however far the next candle is."""
+        self._pauses.keep(self._trades.sent)
+        blocks = self._journal.blocks(now)
+        for name, entry in list(self._trades.sent.items()):
+            block = next((it for it in blocks if it.stops(entry.intent.strategy, now)), None)
+            if block is not None and entry.waits and self._pauses.is_over(name, now):
+                self._desk.withdraw(entry, f"{block.reason}: {block.detail}")
 
     def withdraw_stale(self, candle: Candle) -> None:
         """Withdraw pending entries that would not be made any more."""

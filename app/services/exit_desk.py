@@ -1,8 +1,7 @@
 """From exit signals, plans and deadlines to orders that close."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
 import msgspec
 
@@ -15,16 +14,7 @@ from app.risk.plans import PositionPlan, held_back, next_deadline, owing
 from app.risk.stops import Levels
 from app.services.floor import Floor
 from app.services.order_desk import OrderDesk
-
-_FIRST_PAUSE = timedelta(seconds=5)
-_LONGEST_PAUSE = timedelta(minutes=15)
-
-
-class _Pause(NamedTuple):
-    """Until when nothing is asked, and for how long not after that."""
-
-    until: datetime
-    length: timedelta
+from app.services.pauses import Pauses
 
 
 class ExitDesk:
@@ -40,8 +30,8 @@ class ExitDesk:
         self._following = {
             name for name, strategy in self._strategies.items() if follows_candles(strategy)
         }
-        self._pauses: dict[int, _Pause] = {}
-        """Position ticket -> when what is owed of it is asked for again between candles."""
+        self._pauses = Pauses()
+        """Of what is owed of each position, by its ticket, between candles."""
 
     def leave(self, event: ExitSignalEvent) -> None:
         """Close the positions of the strategy in the signal's direction; withdraw what waits."""
@@ -123,22 +113,12 @@ class ExitDesk:
         An exit that was refused is asked for again soon, then after twice as long each time.
         """
         plans = self._trades.plans
-        if self._pauses:
-            owing_still = {ticket for ticket, plan in plans.items() if plan.owed}
-            self._pauses = {t: p for t, p in self._pauses.items() if t in owing_still}
+        self._pauses.keep({ticket for ticket, plan in plans.items() if plan.owed})
         for plan in list(plans.values()):
-            if plan.owed and self._is_time(plan.ticket, now):
+            if plan.owed and self._pauses.is_over(plan.ticket, now):
                 self._desk.close_owed(plan, now)
             if plan.free > 0:
                 self._meet_deadline(plan.ticket, now, now)
-
-    def _is_time(self, ticket: int, now: datetime) -> bool:
-        """Say whether a pause is over, and begin the next one."""
-        pause = self._pauses.get(ticket, _Pause(now, _FIRST_PAUSE))
-        if now < pause.until and pause.until - now <= pause.length:
-            return False
-        self._pauses[ticket] = _Pause(now + pause.length, min(2 * pause.length, _LONGEST_PAUSE))
-        return True
 
     def _meet_deadline(self, ticket: int, now: datetime, at: datetime) -> None:
         """Close what a deadline that has come asks for; `at` is what the exit's id hangs on."""

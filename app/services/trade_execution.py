@@ -142,9 +142,13 @@ class TradeExecutionService(Service):
         self._orders.at = event.time
         if self._switched:
             self.desks.brakes.look(event.time)
-        if self._watches and self.desks.watch.look(event.time):
+        if self._watches:
+            if not self.desks.watch.look(event.time):
+                return
             self.handled += 1
             self.desks.exits.press_on(event.time)
+        if self._switched and self._sent:
+            self.desks.entries.withdraw_blocked(event.time)
 
     def on_new_candle(self, event: NewCandleEvent) -> None:
         """Let the broker take in the candle, report what it did, and act on what is due."""

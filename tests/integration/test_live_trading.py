@@ -3,10 +3,13 @@
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from app.adapters.switch_file import write_switch
 from app.domain.orders import BlockReason
 from app.events import (
     DataFetchFailedEvent,
@@ -18,8 +21,10 @@ from app.events import (
     ServiceRestartedEvent,
     TradingBlockedEvent,
 )
-from tests.live import ALWAYS_LONG
+from app.ports import Switch
+from tests.live import ALWAYS_LONG, Live
 
+MONDAY = datetime(2025, 1, 6, 8, tzinfo=UTC)
 LIVE = {
     "TRADE_MODE": "live",
     "TRADING_TIMEFRAMES": "1",
@@ -147,6 +152,44 @@ class TestABridgeThatListsNoStops:
         (plan,) = again.run.parts.journal.plans()
         assert float(plan.take_profit) == held["tp"]
         assert broker.ledger()["positions"][0]["tp"] == held["tp"]
+
+
+class TestAPendingEntry:
+    @pytest.fixture
+    def waiting(self, eurusd, configuration, connect):
+        """Run until a limit order waits at the broker; it is filled some minutes later."""
+        broker = eurusd()
+        strategy = ALWAYS_LONG.replace("sl:", "atr_distance: 0.1, sl:").replace('"1"', '"15"')
+        configuration({"always_long": strategy}, indicators={"15": "atr: {window: 3}"})
+        names = {**LIVE, "API_BASE_URL": broker.url, "TRADING_TIMEFRAMES": "15"}
+        del names["SERVICES_INDICATOR_CALCULATION_HISTORY_BARS"]
+        daemon = Live(connect(names), broker)
+        daemon.run.started()
+        while not broker.get("orders"):
+            daemon.after(900)
+        yield daemon
+        daemon.end()
+
+    def test_is_withdrawn_in_the_cycle_after_disable(self, waiting):
+        """I10, I12: no position is opened after DISABLE, however far away the next candle is.
+
+        Red when only candles withdraw it.
+        """
+        write_switch(Path("data/trading.switch"), Switch(False, MONDAY, "now"))
+        waiting.after(5)
+        assert not waiting.broker.get("orders")
+        waiting.after(*[60] * 14)
+        assert waiting.broker.ledger()["counts"]["positions"] == 0
+
+    def test_that_is_not_withdrawn_is_asked_for_again_less_and_less(self, waiting, caplog):
+        """Red when each cycle asks: a market that is closed would hear of it all weekend."""
+        refused = {"what": "status", "status": 400, "execute": False}
+        waiting.broker.faults({"call": "orders/delete", "times": 3, **refused})
+        write_switch(Path("data/trading.switch"), Switch(False, MONDAY, "now"))
+        waiting.after(*[5] * 7)
+        assert caplog.text.count("Order not withdrawn") == 3
+        waiting.after(5)
+        assert not waiting.broker.get("orders")
 
 
 class TestTheProcess:
