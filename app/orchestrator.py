@@ -351,9 +351,12 @@ class TradingOrchestrator:
             service.failed(error)
 
     def _flat(self) -> bool:
-        """Say whether none of our positions is open."""
+        """Say whether none of our positions is open, and no order on its way to be one."""
         execution = self.services.get("trade_execution")
-        return execution is None or not execution.metrics()["open_positions"]
+        if execution is None:
+            return True
+        counts = execution.metrics()
+        return not (counts["open_positions"] or counts["orders_on_their_way"])
 
     def _healthy(self) -> int:
         return sum(self.get_service_health().values())

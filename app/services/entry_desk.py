@@ -140,13 +140,21 @@ class EntryDesk:
         return True
 
     def withdraw_blocked(self, now: datetime) -> None:
-        """Withdraw pending entries that a block stops by now, however far the next candle is."""
+        """Withdraw pending entries that are blocked by now, however far the next candle is."""
         self._pauses.keep(self._trades.sent)
-        blocks = self._journal.blocks(now)
         for name, entry in list(self._trades.sent.items()):
-            block = next((it for it in blocks if it.stops(entry.intent.strategy, now)), None)
-            if block is not None and entry.waits and self._pauses.is_over(name, now):
-                self._desk.withdraw(entry, f"{block.reason}: {block.detail}")
+            why = self._blocked(entry, now) if entry.waits else ""
+            if why and self._pauses.is_over(name, now):
+                self._desk.withdraw(entry, why)
+
+    def _blocked(self, entry: SentEntry, at: datetime) -> str:
+        """Say what keeps an entry that waits from being made at `at`; empty when nothing does."""
+        if self.reduce_only:
+            return f"{BlockReason.REDUCE_ONLY}: nothing is opened any more"
+        for block in self._journal.blocks(at):
+            if block.stops(entry.intent.strategy, at):
+                return f"{block.reason}: {block.detail}"
+        return ""
 
     def withdraw_stale(self, candle: Candle) -> None:
         """Withdraw pending entries that would not be made any more."""
@@ -164,10 +172,10 @@ class EntryDesk:
         strategy = self._strategies.get(entry.intent.strategy)
         if strategy is None:
             return "its strategy is gone"
-        for block in self._journal.blocks(at):
-            if block.stops(strategy.name, at):
-                return f"{block.reason}: {block.detail}"
-        moment = Moment(at, late=False, reduce_only=self.reduce_only, open_entries=0)
+        blocked = self._blocked(entry, at)
+        if blocked:
+            return blocked
+        moment = Moment(at, late=False, reduce_only=False, open_entries=0)
         symbol = self._broker.rules(entry.intent.symbol)
         answer = clear_moment(strategy, moment, symbol, self._rules)
         return f"{answer.reason}: {answer.detail}" if isinstance(answer, Refusal) else ""

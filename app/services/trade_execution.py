@@ -53,7 +53,9 @@ class TradeExecutionService(Service):
     """
 
     name: ClassVar[str] = "trade_execution"
-    gauges: ClassVar[frozenset[str]] = frozenset({"open_positions", "orders_in_doubt"})
+    gauges: ClassVar[frozenset[str]] = frozenset(
+        {"open_positions", "orders_on_their_way", "orders_in_doubt"}
+    )
 
     def __init__(
         self, bus: EventBus, broker: Broker, journal: Journal, terms: TradingTerms
@@ -121,6 +123,7 @@ class TradeExecutionService(Service):
             "entries_blocked": blocked.total(),
             **{f"blocked_{reason}": times for reason, times in blocked.items()},
             "open_positions": len(self._plans),
+            "orders_on_their_way": len(self._sent),
             "orders_in_doubt": sum(it.state.doubtful for it in self._journal.unsettled()),
             "profit": float(self.desks.reports.profit),
         }

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.adapters.switch_file import write_switch
+from app.domain.errors import GaveUpError
 from app.domain.orders import BlockReason
 from app.events import (
+    CycleCompletedEvent,
     DataFetchFailedEvent,
     EntrySignalEvent,
     NewCandleEvent,
@@ -22,6 +24,8 @@ from app.events import (
     TradingBlockedEvent,
 )
 from app.ports import Switch
+from app.services.base import Health
+from app.services.strategy_evaluation import StrategyEvaluationService
 from tests.live import ALWAYS_LONG, Live
 
 MONDAY = datetime(2025, 1, 6, 8, tzinfo=UTC)
@@ -162,6 +166,7 @@ class TestAPendingEntry:
         strategy = ALWAYS_LONG.replace("sl:", "atr_distance: 0.1, sl:").replace('"1"', '"15"')
         configuration({"always_long": strategy}, indicators={"15": "atr: {window: 3}"})
         names = {**LIVE, "API_BASE_URL": broker.url, "TRADING_TIMEFRAMES": "15"}
+        names |= {"ORCHESTRATOR_RESTART_BUDGET": "1", "ORCHESTRATOR_HEALTH_CHECK_INTERVAL": "60"}
         del names["SERVICES_INDICATOR_CALCULATION_HISTORY_BARS"]
         daemon = Live(connect(names), broker)
         daemon.run.started()
@@ -180,6 +185,25 @@ class TestAPendingEntry:
         assert not waiting.broker.get("orders")
         waiting.after(*[60] * 14)
         assert waiting.broker.ledger()["counts"]["positions"] == 0
+
+    def test_is_withdrawn_before_the_daemon_gives_up_and_ends(self, waiting, monkeypatch):
+        """P13: flat is what can open nothing any more: nobody would manage what is filled later.
+
+        Red when only positions count.
+        """
+        ill = Health(False, "planted")
+        monkeypatch.setattr(StrategyEvaluationService, "health", lambda _: ill)
+        clock, broker = waiting.run.parts.clock, waiting.broker
+
+        def go_on(_):
+            clock.told(datetime.fromisoformat(broker.step(30)), 0.0)
+
+        waiting.run.bus.subscribe(CycleCompletedEvent, go_on)
+        with pytest.raises(GaveUpError, match="strategy_evaluation still fails"):
+            waiting.run.orchestrator.run(max_cycles=30)
+        assert waiting.run.metrics("orchestrator", "cycles") < 30
+        assert not broker.get("orders")
+        assert broker.ledger()["counts"]["positions"] == 0
 
     def test_that_is_not_withdrawn_is_asked_for_again_less_and_less(self, waiting, caplog):
         """Red when each cycle asks: a market that is closed would hear of it all weekend."""

@@ -230,7 +230,8 @@ def test_a_signal_becomes_an_order_then_a_position_then_a_profit() -> None:
     assert closed.profit == Decimal(40)
     assert desk.service.metrics() == {
         "orders_placed": 1, "orders_filled": 1, "orders_rejected": 0, "positions_closed": 1,
-        "entries_blocked": 0, "open_positions": 0, "orders_in_doubt": 0, "profit": 40.0,
+        "entries_blocked": 0, "open_positions": 0, "orders_on_their_way": 0, "orders_in_doubt": 0,
+        "profit": 40.0,
     }  # fmt: skip
 
 
