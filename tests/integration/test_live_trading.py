@@ -11,7 +11,7 @@ import pytest
 
 from app.adapters.switch_file import write_switch
 from app.domain.errors import GaveUpError
-from app.domain.orders import BlockReason
+from app.domain.orders import BlockReason, CloseReason
 from app.events import (
     CycleCompletedEvent,
     DataFetchFailedEvent,
@@ -214,6 +214,28 @@ class TestAPendingEntry:
         assert caplog.text.count("Order not withdrawn") == 3
         waiting.after(5)
         assert not waiting.broker.get("orders")
+
+
+def test_no_request_leaves_while_the_terminal_is_logged_in_to_another_account(eurusd, live, relay):
+    """I17: an exit that is due waits; its ticket may be another position's in that account.
+
+    Red when only entries ask whose account it is.
+    """
+    broker = eurusd()
+    before, sent = relay(broker), []
+    before.before = lambda method, path: sent.append(path) if method != "GET" else None
+    due = ALWAYS_LONG.replace("risk:", "exit: {long: {time_based: {max_duration: 3m}}}\nrisk:")
+    one = live(broker, before.url, strategy=due)
+    one.after(60)
+    broker.control("account", login=999)
+    sent.clear()
+    one.after(*[60] * 5)
+    assert sent == []
+    broker.control("account", login=123456)
+    one.after(5, 5)
+    assert sent[0] == "/mt5/positions/EURUSD/close/50000001"
+    (reason,) = [event.reason for event in one.run.of(PositionClosedEvent)]
+    assert reason is CloseReason.MAX_DURATION
 
 
 class TestTheProcess:

@@ -83,9 +83,9 @@ class Mt5Broker:
     `poll` asks for account, positions, orders, new deals, health and prices at once; only when all
     of it but prices came does anything change. A price that did not come stays as it was, and is
     too old to open a position on after `max_quote_age`. Everything else answers from that, but
-    `submit`, `modify` and `cancel`, which ask once and never again. `clock` is the market's now;
-    `heard` is told what the bridge says of itself; `watch` is shared with whoever else wants
-    symbols of that bridge.
+    `submit`, `modify` and `cancel`, which ask once and never again, and no other account than ours.
+    `clock` is the market's now; `heard` is told what the bridge says of itself; `watch` is shared
+    with whoever else wants symbols of that bridge.
     """
 
     def __init__(
@@ -243,6 +243,8 @@ class Mt5Broker:
 
     def submit(self, order: ApprovedOrder) -> OrderResult:
         """Send an entry or an exit, once; what is not surely refused is UNKNOWN."""
+        if self._wrong:
+            return self._not_sent()
         intent = order.intent
         result = send(self._client, intent)
         if result.moved:
@@ -253,6 +255,8 @@ class Mt5Broker:
         self, ticket: int, *, stop_loss: Decimal | None, take_profit: Decimal | None
     ) -> OrderResult:
         """Set both stops of a position; ``None`` removes one."""
+        if self._wrong:
+            return self._not_sent()
         held = next((held for held in self.positions() if held.ticket == ticket), None)
         if held is None:
             return OrderResult(OrderState.REJECTED, reason=f"no position {ticket}")
@@ -263,11 +267,15 @@ class Mt5Broker:
 
     def cancel(self, ticket: int) -> OrderResult:
         """Withdraw an order that waits."""
-        return withdraw(self._client, ticket)
+        return self._not_sent() if self._wrong else withdraw(self._client, ticket)
 
     def on_candle(self, candle: Candle) -> Sequence[Deal | OrderGone]:  # noqa: ARG002 - the port
         """Return nothing: `poll` tells what happens."""
         return ()
+
+    def _not_sent(self) -> OrderResult:
+        """Refuse what is meant for our account: a ticket may be somebody else's in another."""
+        return OrderResult(OrderState.REJECTED, reason=f"not sent: {self._wrong}")
 
     def _ask_price(self, symbol: str) -> None:
         """Take in the price that a further attempt would meet; the old one goes when none comes."""
