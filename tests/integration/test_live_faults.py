@@ -31,6 +31,7 @@ from app.risk.pace import OrderPace
 from tests.bridge import start_bridge
 from tests.drill import BUY, DRILLED, LEAVE, NAMES, PIECE, Drill, Ground, closes
 from tests.integration.conftest import MONDAY
+from tests.live import Live
 
 MIDNIGHT = MONDAY.replace(hour=0)
 CREATE, CLOSE = "orders/create", "positions/*/close/*"
@@ -639,6 +640,22 @@ class TestMarketData:
         assert max(one.executed().values()) == 1
         assert one.counts()["positions"] == 0
         assert one.differences() == []
+
+    def test_a_server_that_changes_its_clock_on_another_day_is_said(
+        self, bridge, configuration, connect, caplog
+    ):
+        """Athens changes three weeks after New York. Red without a look at new prices."""
+        friday = "2025-03-07T20:00Z"
+        broker = bridge(
+            "--symbols", "EURUSD", "--start", friday, "--server-timezone", "Europe/Athens",
+            "--faults",
+        )  # fmt: skip
+        configuration({"drilled": DRILLED})
+        one = Live(connect({**NAMES, "API_BASE_URL": broker.url}).started(), broker)
+        one.after(60, 60, 50 * 3600, *[60] * 8)
+        assert "the server's clock has changed" not in caplog.text
+        one.after(*[60] * 3).orchestrator.stop()
+        assert caplog.text.count("new prices come 60 minutes old") == 1
 
     def test_another_account_under_us_gets_no_order(self, drill, ground_with):
         """I17, I20: neither entry nor exit; when ours is back all goes on."""

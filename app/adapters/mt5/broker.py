@@ -25,6 +25,7 @@ from app.adapters.mt5.history import deals_between
 from app.adapters.mt5.ledger import Ledger
 from app.adapters.mt5.market_watch import MarketWatch
 from app.adapters.mt5.orders import result_of, send, set_stops, withdraw
+from app.adapters.mt5.server_clock import ClockWatch
 from app.adapters.mt5.symbols import Symbols
 from app.adapters.mt5.translation import account_of, order_of, position_of
 from app.domain.errors import ConfigurationError, SourceError, UnavailableError
@@ -40,6 +41,7 @@ from app.domain.orders import (
     Position,
     Refusal,
 )
+from app.log_setup import get_logger
 from app.risk.limits import ApprovedOrder
 
 T = TypeVar("T")
@@ -107,6 +109,8 @@ class Mt5Broker:
         self._quotes: dict[str, Quote] = {}
         self._ahead: dict[str, timedelta] = {}
         """How far each price was ahead of our clock when it came."""
+        self._clock_watch = ClockWatch()
+        self._log = get_logger("bridge")
         self._stops: dict[int, tuple[Decimal | None, Decimal | None]] = {}
         """Position ticket -> the stops we set last."""
         self._health = WireHealth()
@@ -284,8 +288,13 @@ class Mt5Broker:
 
     def _price(self, symbol: str, tick: object) -> None:
         if isinstance(tick, WireTick):
+            before = self._quotes.get(symbol)
             self._quotes[symbol] = Quote(symbol, float(tick.bid), float(tick.ask), tick.time)
             self._ahead[symbol] = tick.time - self._clock()
+            if before is not None and before.time != tick.time:
+                moved = self._clock_watch.moved(self._ahead[symbol])
+                if moved:
+                    self._log.error("new prices come %s: the server's clock has changed", moved)
 
     # Knowing
 

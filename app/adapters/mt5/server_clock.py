@@ -141,6 +141,33 @@ def look(
     return measured
 
 
+class ClockWatch:
+    """Notices that new prices go on coming by another clock than was measured.
+
+    Zones that agree when a daemon starts may change to summer time weeks apart.
+    """
+
+    def __init__(self) -> None:
+        self._offset = _NONE
+        self._row = 0
+
+    def moved(self, ahead: timedelta) -> str:
+        """Take in how far a new price is ahead of our clock; say it once they are all so far off.
+
+        Empty while they are not, and once it was said.
+        """
+        offset = round(ahead / _STEP) * _STEP
+        if abs(ahead - offset) > _FRESH:
+            return ""
+        if offset != self._offset:
+            self._offset, self._row = offset, 0
+        self._row += 1
+        if not offset or self._row != _LOOKS:
+            return ""
+        way = "old" if offset < _NONE else "ahead of our clock"
+        return f"{abs(offset) // timedelta(minutes=1)} minutes {way}"
+
+
 def _offset(server: ServerTime, now: datetime) -> timedelta:
     return server.wall(now) - now.replace(tzinfo=None)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.mt5.server_clock import Measured, ServerClock, look, measure
+from app.adapters.mt5.server_clock import ClockWatch, Measured, ServerClock, look, measure
 from app.domain.broker_time import ServerTime
 from app.domain.errors import ConfigurationError
 
@@ -195,3 +195,22 @@ def test_naive_times_are_the_servers() -> None:
     clock = ServerClock(NEW_YORK)
     assert clock.utc(naive(WINTER + timedelta(hours=2))) == WINTER
     assert clock.utc(naive(SUMMER + timedelta(hours=3))) == SUMMER
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(-1, "60 minutes old"), (0.5, "30 minutes ahead of our clock"), (0, "")]
+)
+def test_a_clock_that_changes_while_the_daemon_runs_is_noticed_once(
+    hours: float, said: str
+) -> None:
+    watch = ClockWatch()
+    age = timedelta(seconds=3)
+    found = [watch.moved(timedelta(hours=hours) - age) for _ in range(50)]
+    assert [it for it in found if it] == [said] * bool(said)
+
+
+def test_some_late_prices_are_no_change_of_the_clock() -> None:
+    """A terminal that catches up, and one that was away: neither shows the same offset for long."""
+    watch = ClockWatch()
+    ages = [*range(3600, 0, -60), *[3] * 9, *[900] * 9, 3, *[900] * 9, 400]
+    assert not any(watch.moved(timedelta(seconds=-age)) for age in ages)
