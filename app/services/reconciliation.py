@@ -238,7 +238,7 @@ class Reconciliation:
     def _compare(self, plan: PositionPlan, held: Position, now: datetime) -> None:
         """Follow the broker's stops and lots; give a position its stop back, or close it."""
         if plan.stop is not None and held.stop_loss is None:
-            self._protect(plan, now)
+            self._protect(plan, now, known=held.stops_known)
         elif held.stops_known and (plan.stop, plan.take_profit) != (
             held.stop_loss,
             held.take_profit,
@@ -263,9 +263,14 @@ class Reconciliation:
         )
         self._trades.keep(reconciled(newest, held, in_flight))
 
-    def _protect(self, plan: PositionPlan, now: datetime) -> None:
-        """Set a stop that is missing at the broker; close the position when that does not help."""
+    def _protect(self, plan: PositionPlan, now: datetime, *, known: bool) -> None:
+        """Set a stop that is missing at the broker; close the position when that does not help.
+
+        Where the broker tells no stops it is only not known to be there: the order carried it.
+        """
         looks, _ = self._looks.count(("bare", plan.ticket), now)
+        if looks > self._patience.looks and not known:
+            return
         self._log.error(
             "Position %s has no stop loss, %s is due", plan.ticket, plan.stop, symbol=plan.symbol
         )

@@ -158,6 +158,22 @@ class TestABridgeThatListsNoStops:
         assert broker.ledger()["positions"][0]["tp"] == held["tp"]
 
 
+    def test_keeps_them_though_it_says_of_a_change_nothing_but_success(self, eurusd, live, relay):
+        """Their orders carried the stops; what is not told is not missing.
+
+        Red when what is not known to be protected is closed.
+        """
+
+        def terse(path, reply):
+            return b'{"success": true, "data": {}}' if "/update/" in path else reply
+
+        broker = eurusd()
+        before = relay(broker)
+        before.changed = lambda path, reply: terse(path, without_stops(path, reply))
+        run = live(broker, before.url).after(60, *[5] * 9)
+        assert not run.of(PositionClosedEvent)
+
+
 class TestAPendingEntry:
     @pytest.fixture
     def waiting(self, eurusd, configuration, connect):
