@@ -42,6 +42,14 @@ def set_switch(settings: Settings, switch: Switch) -> str:
     return f"{_said(switch)} in {file}: from the daemon's next cycle on {effect}"
 
 
+def nobody_here(settings: Settings) -> str:
+    """Say that no daemon can have seen the switch: where it is not, the command does nothing."""
+    return (
+        f"no daemon has traded by {settings.journal.folder.absolute()}: "
+        "give the command in the folder of the one that is meant"
+    )
+
+
 def say_switch(settings: Settings, now: datetime) -> Iterator[str]:
     """Say how the switch stands, and of each account who holds it and what blocks its entries.
 

@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             wanted = Switch(word is Word.ENABLE, now, reason)
             print(journal_tools.set_switch(loaded, wanted))
+            if not loaded.journal.locks.is_dir():
+                print(f"warning: {journal_tools.nobody_here(loaded)}", file=sys.stderr)
 
     return exit_code(app, arguments)
 

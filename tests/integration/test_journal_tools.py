@@ -42,6 +42,15 @@ KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "PYTEST", "COV"}
 # The kill switch
 
 
+def test_a_switch_that_no_daemon_can_see_is_said_to_be_one(command, folder):
+    """A file in a folder where none trades stops nothing. Red when that looks like success."""
+    code, _, said = command(main_switch.main, "DISABLE")
+    assert code == 0
+    assert said.startswith(f"warning: no daemon has traded by {folder / 'data'}: ")
+    (folder / "data" / "locks").mkdir()
+    assert command(main_switch.main, "DISABLE")[2] == ""
+
+
 def test_the_switch_is_set_and_shown(command, folder):
     """I12: the words users know, in any case, and why."""
     assert command(main_switch.main, "QUERY")[:2] == (

@@ -157,7 +157,6 @@ class TestABridgeThatListsNoStops:
         assert float(plan.take_profit) == held["tp"]
         assert broker.ledger()["positions"][0]["tp"] == held["tp"]
 
-
     def test_keeps_them_though_it_says_of_a_change_nothing_but_success(self, eurusd, live, relay):
         """Their orders carried the stops; what is not told is not missing.
 
