@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from app.domain.errors import ConfigurationError
 from app.domain.market import Candle
 from app.domain.orders import CloseReason
 from app.domain.rules import StrategyRules
@@ -127,8 +128,13 @@ class ExitDesk:
         if due is None or now < due.at or plan.free <= plan.owed:
             return
         strategy = self._strategies.get(plan.strategy)
-        rules = self._broker.rules(plan.symbol)
-        after = next_deadline(plan, strategy, rules, self._rules, now) if strategy else None
+        try:
+            rules = self._broker.rules(plan.symbol)
+        except ConfigurationError:  # not traded any more: what half of it is, is not known
+            after, volume = None, plan.free
+        else:
+            after = next_deadline(plan, strategy, rules, self._rules, now) if strategy else None
+            volume = due.lots(plan, rules)
         waiting = msgspec.structs.replace(plan, due=after)
         self._trades.keep(waiting)
-        self._desk.close(waiting, at, due.lots(waiting, rules), due.reason)
+        self._desk.close(waiting, at, volume, due.reason)

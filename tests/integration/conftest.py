@@ -281,7 +281,7 @@ def live(configuration, connect):
     made = []
 
     def start(broker, address=None, *, strategy=ALWAYS_LONG, **names):
-        configuration({"always_long": strategy})
+        configuration({"always_long": strategy}, names.get("TRADING_SYMBOL", "EURUSD"))
         usual = {
             "TRADE_MODE": "live",
             "API_BASE_URL": address or broker.url,

@@ -122,6 +122,20 @@ def without_stops(path, reply):
     return json.dumps(told).encode()
 
 
+def test_a_position_in_a_symbol_that_is_traded_no_more_ends_when_it_is_due(bridge, live, caplog):
+    """The daemon is started for another symbol. Red when it asks for the rules of this one."""
+    broker = bridge("--symbols", "EURUSD,GBPUSD", "--start", "2025-01-06T08:00Z", "--faults")
+    due = ALWAYS_LONG.replace("risk:", "exit: {long: {time_based: {max_duration: 5m}}}\nrisk:")
+    first = live(broker, strategy=due)
+    first.after(60)
+    first.end()
+    names = {"TRADING_SYMBOL": "GBPUSD", "RISK_MAX_POSITIONS": "1"}
+    run = live(broker, strategy=due.replace("always-long", "cable"), **names).after(*[60] * 6)
+    (closed,) = run.of(PositionClosedEvent)
+    assert (closed.symbol, closed.reason) == ("EURUSD", CloseReason.MAX_DURATION)
+    assert "Traceback" not in caplog.text
+
+
 class TestABridgeThatListsNoStops:
     def test_keeps_its_positions(self, eurusd, live, relay):
         """The order carried them, so setting them changes nothing, which is no error.
