@@ -149,6 +149,9 @@ class EntryDesk:
 
     def _blocked(self, entry: SentEntry, at: datetime) -> str:
         """Say what keeps an entry that waits from being made at `at`; empty when nothing does."""
+        strategy = self._strategies.get(entry.intent.strategy)
+        if strategy is None or strategy.symbol != entry.intent.symbol:
+            return "its strategy is gone"
         if self.reduce_only:
             return f"{BlockReason.REDUCE_ONLY}: nothing is opened any more"
         for block in self._journal.blocks(at):

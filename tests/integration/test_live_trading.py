@@ -189,9 +189,9 @@ class TestABridgeThatListsNoStops:
 
 class TestAPendingEntry:
     @pytest.fixture
-    def waiting(self, eurusd, configuration, connect):
+    def waiting(self, bridge, configuration, connect):
         """Run until a limit order waits at the broker; it is filled some minutes later."""
-        broker = eurusd()
+        broker = bridge("--symbols", "EURUSD,GBPUSD", "--start", "2025-01-06T08:00Z", "--faults")
         strategy = ALWAYS_LONG.replace("sl:", "atr_distance: 0.1, sl:").replace('"1"', '"15"')
         configuration({"always_long": strategy}, indicators={"15": "atr: {window: 3}"})
         names = {**LIVE, "API_BASE_URL": broker.url, "TRADING_TIMEFRAMES": "15"}
@@ -214,6 +214,12 @@ class TestAPendingEntry:
         assert not waiting.broker.get("orders")
         waiting.after(*[60] * 14)
         assert waiting.broker.ledger()["counts"]["positions"] == 0
+
+    def test_is_withdrawn_when_nobody_trades_its_symbol_any_more(self, waiting, live):
+        """Its own candles would withdraw it in the end, and do not come. Red when only they do."""
+        waiting.end()
+        live(waiting.broker, TRADING_SYMBOL="GBPUSD", TRADING_TIMEFRAMES="15").after(5)
+        assert not waiting.broker.get("orders")
 
     def test_is_withdrawn_before_the_daemon_gives_up_and_ends(self, waiting, monkeypatch):
         """P13: flat is what can open nothing any more: nobody would manage what is filled later.
