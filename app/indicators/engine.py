@@ -48,6 +48,7 @@ class IndicatorEngine:
         self._takes = tuple(one.take if isinstance(one, KindCells) else one for one in cells)
         self._detector = None if regime is None else RegimeDetector(regime, bias)
         self._leads = leads
+        self._length = timeframe.delta
         self._seconds = timeframe.minutes * 60.0
         self._second = 0.0
         self._next_time: datetime | None = None
@@ -70,7 +71,7 @@ class IndicatorEngine:
             self._second += self._seconds
         else:
             self._second = time.timestamp()
-        self._next_time = candle.close_time
+        self._next_time = time + self._length
         values: list[Value] = [
             self._second,
             candle.open,

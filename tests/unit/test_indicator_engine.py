@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.domain.broker_time import ServerTime
 from app.domain.market import Candle, Timeframe
 from app.domain.rows import BASE_COLUMNS, WARMING_UP
 from app.indicators.engine import IndicatorEngine
@@ -49,6 +50,19 @@ def test_a_row_starts_with_the_candle_and_then_has_the_indicators_in_the_files_o
         second.candle.close,
         7.0,
     )
+
+
+@pytest.mark.parametrize("timeframe", ["H4", "D1", "W1"])
+def test_time_is_when_the_candle_opened_also_after_a_day_of_23_or_25_hours(timeframe: str) -> None:
+    """On a market that never closes, each candle opens as the one before it closes."""
+    frame, clock = Timeframe(timeframe), ServerTime("NY+7")
+    engine = IndicatorEngine("BTCUSD", frame, [])
+    opened = clock.candle_open(frame, datetime(2024, 3, 1, tzinfo=UTC))
+    while opened < datetime(2024, 12, 1, tzinfo=UTC):
+        closed = clock.candle_close(frame, opened)
+        row = engine.update(Candle("BTCUSD", frame, opened, closed, 1.0, 1.0, 1.0, 1.0))
+        assert row["time"] == opened.timestamp()
+        opened = closed
 
 
 def test_without_a_regime_the_row_says_warming_up_and_no_confidence() -> None:
