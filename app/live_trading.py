@@ -63,6 +63,10 @@ class LiveTradingManager:
         self._history = options.indicator_calculation.history_bars
         self._all_facts = options.strategy_evaluation.facts is FactsKept.ALL
         self._min_rows = options.strategy_evaluation.min_rows_required
+        self._fetches = options.data_fetching.enabled
+        self._decides = (
+            options.indicator_calculation.enabled and options.strategy_evaluation.enabled
+        )
         self._status_every = parts.settings.orchestrator.status_log_interval
         self.event_bus = EventBus()
         """Says what happens, to whoever listens."""
@@ -131,7 +135,7 @@ class LiveTradingManager:
     def _fetch(self, now: datetime) -> list[Candle]:
         """Return the candles that closed since the last cycle, slow ones first at a time."""
         found: list[Candle] = []
-        for (symbol, timeframe), last in self._last.items():
+        for (symbol, timeframe), last in self._last.items() if self._fetches else ():
             try:
                 candles = self._parts.source.latest(symbol, timeframe, self._bars, now)
                 if candles and candles[0].time > last:
@@ -167,7 +171,7 @@ class LiveTradingManager:
         asked = [
             strategy
             for strategy in self._parts.strategies[candle.symbol]
-            if strategy.rules.trigger == candle.timeframe
+            if self._decides and strategy.rules.trigger == candle.timeframe
         ]
         found = [self._decide(strategy, view) for strategy in asked]
         return _Evaluated(candle, event.late, list(zip(asked, found, strict=True)), view)

@@ -179,7 +179,8 @@ def trading_terms(parts: Parts) -> TradingTerms:
         splits=splits_of(settings),
         base_timeframes={symbol: parts.timeframes(symbol)[-1] for symbol in settings.symbols},
         batch=settings.services.trade_execution.execution_mode is ExecutionMode.BATCH,
-        trade=settings.trading.mode is not Mode.MONITOR,
+        trade=settings.trading.mode is not Mode.MONITOR
+        and settings.services.trade_execution.enabled,
         max_slippage=settings.broker.max_slippage,
         requests_per_minute=settings.broker.requests_per_minute,
         flatten_on_breach=settings.risk.flatten_on_breach,

@@ -48,6 +48,26 @@ def test_both_play_the_same_data(compare, bars):
     assert ended.lines[-1] == "signals         the same"
 
 
+def test_neither_trades_when_execution_is_switched_off(compare, bars):
+    """C12: signals, no trades. Red when the old loop obeys its mode alone."""
+    ended = compare("--data", bars, SERVICES_TRADE_EXECUTION_ENABLED="false")
+    assert ended.code == 0
+    assert "differs" not in ended.out
+    assert next(line for line in ended.lines if line.startswith("orders")).split()[1:] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    "service", ["DATA_FETCHING", "INDICATOR_CALCULATION", "STRATEGY_EVALUATION"]
+)
+def test_the_old_loop_decides_nothing_without_what_decisions_need(main_here, bars, service):
+    """P24: what is switched off is off in both systems."""
+    names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": bars}
+    names[f"SERVICES_{service}_ENABLED"] = "false"
+    ended = main_here("--decisions", "old.jsonl", main=main_live_regime.main, **names)
+    assert ended.code == 0
+    assert Path("old.jsonl").read_text() == ""
+
+
 def test_two_sessions_that_were_written_down_are_the_same_to_the_byte(compare, sessions):
     """P19: the old loop and the new chain decide and trade alike."""
     old, new = sessions
