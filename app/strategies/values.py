@@ -97,9 +97,11 @@ class RightHandSide:
 
     def _literal(self, value: Value) -> Value:
         literal = self._as_literal(value)
-        if literal is None:
-            raise self._not_comparable(value)
-        return literal
+        if literal is not None:
+            return literal
+        if isinstance(value, str) and self._scope.find(value, self._left.timeframe) is not None:
+            raise self._error(f"'{self._operator}' takes a list of values: '{value}' is a column")
+        raise self._not_comparable(value)
 
     def _term(self, value: Value) -> Term:
         literal = self._as_literal(value)

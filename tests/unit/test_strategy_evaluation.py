@@ -459,6 +459,7 @@ def test_facts_of_missing_rows_are_not_ready():
         (when("fast", "between", [2, 1]), "the range is empty: 2 is above 1"),
         (when("fast", "in", 1), "'in' takes a list of values"),
         (when("fast", "in", []), "'in' takes a list of values"),
+        (when("fast", "in", ["slow"]), "'in' takes a list of values: 'slow' is a column"),
         (when("fast", ">", 1, 5), "timeframe: timeframe 5 is not among timeframes 1"),
     ],
 )
