@@ -17,7 +17,11 @@ def assumptions(settings: Settings, costs: int = 1) -> Iterator[str]:
     yield (
         "Fills: an order decided on a closed candle is filled by the next one, at its open or "
         "where its price is touched; sells at the bid, buys at the ask; market orders, stop orders "
-        f"and stop losses {slippage:g} points worse, limits and targets never worse."
+        f"and stop losses {slippage:g} points worse, limits and take profits never worse."
+    )
+    yield (
+        "Several targets: all but the last are looked at when a candle of the strategy's trigger "
+        "closes, and their parts closed at market."
     )
     yield f"Spread: {_spread(settings, costs)}."
     commission = costs * paper.commission_per_lot
