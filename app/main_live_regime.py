@@ -46,6 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
         log = get_logger("__main__")
         parts = assembly.connect(loaded.settings, say=log.info)
         try:
+            for tell, lines in (
+                (log.info, parts.notes),
+                (log.warning, (*loaded.warnings, *parts.warnings)),
+            ):
+                for line in lines:
+                    tell(line)
             manager = LiveTradingManager(parts)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda _number, _frame: manager.stop())

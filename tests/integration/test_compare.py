@@ -68,6 +68,15 @@ def test_the_old_loop_decides_nothing_without_what_decisions_need(main_here, bar
     assert Path("old.jsonl").read_text() == ""
 
 
+def test_the_old_loop_says_what_it_trades_and_what_is_doubtful(main_here, bars):
+    """As the daemon does: an account number that is not read is a warning in both."""
+    names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": bars, "LIVE_ACOUNT": "5"}
+    ended = main_here(main=main_live_regime.main, **names)
+    assert ended.code == 0
+    assert "Strategies of EURUSD: " in ended.out
+    assert "LIVE_ACOUNT is not read (did you mean 'LIVE_ACCOUNT'?)" in ended.out
+
+
 def test_two_sessions_that_were_written_down_are_the_same_to_the_byte(compare, sessions):
     """P19: the old loop and the new chain decide and trade alike."""
     old, new = sessions
@@ -157,8 +166,11 @@ class TestAccount:
         old = type(daemon)()
         old.command = (*daemon.command[:2], "app.main_live_regime")
         process = old.started(folder, **live)
+        said = []
         for line in process.stdout:
+            said.append(line)
             if "Account as last seen" in line:
                 break
+        assert any("WARNING __main__: LIVE: orders go to" in line for line in said)
         process.terminate()
         assert old.ended(process).code == 0
