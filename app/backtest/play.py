@@ -39,6 +39,12 @@ class Play:
         source, broker, server_time = parts.source, parts.broker, parts.entry_rules.server_time
         if not isinstance(source, ReplaySource) or source.end_time is None:
             raise ConfigurationError("a backtest needs history that ends: expected --data or --to")
+        for service, options in parts.settings.services:
+            if not options.enabled:
+                raise ConfigurationError(
+                    f"services.{service}.enabled is false: a backtest needs every service, "
+                    "expected true"
+                )
         wanted = parts.settings.market_data.until
         if wanted is not None and wanted - source.end_time > _WEEKEND:
             raise ConfigurationError(

@@ -320,6 +320,14 @@ class TestCommand:
         assert "ema-cross-m1" in strategies
         assert "rsi-bollinger" not in strategies
 
+    @pytest.mark.parametrize("service", ["data_fetching", "trade_execution"])
+    def test_a_service_that_is_switched_off_is_said(self, backtest, bars, service):
+        """Not a traceback, and not a run without trades that does not say why."""
+        ended = backtest("--data", bars, **{f"SERVICES_{service.upper()}_ENABLED": "false"})
+        assert ended.code == 78
+        assert f"services.{service}.enabled is false" in ended.err
+        assert ended.err.count("\n") == 1
+
     def test_a_live_environment_is_no_matter(self, backtest, bars):
         """Nobody's account is touched by a look at history."""
         live = {"TRADE_MODE": "live", "API_BASE_URL": "http://127.0.0.1:9"}
