@@ -172,10 +172,25 @@ def strategies_of(settings: Settings, indicators: Series) -> Mapping[str, tuple[
     """Return the enabled strategies of each symbol, compiled.
 
     Raises:
-        ConfigurationError: a strategy file is wrong.
+        ConfigurationError: a strategy file is wrong, or two symbols have strategies of one name.
 
     """
-    return {symbol: _strategies(settings, symbol, indicators) for symbol in settings.symbols}
+    loaded = {symbol: _strategies(settings, symbol, indicators) for symbol in settings.symbols}
+    _refuse_namesakes(loaded)
+    return loaded
+
+
+def _refuse_namesakes(strategies: Mapping[str, tuple[Strategy, ...]]) -> None:
+    """Refuse what trades as one: orders, positions and blocks are told by the name alone."""
+    symbol_of: dict[str, str] = {}
+    for symbol, loaded in strategies.items():
+        for name in (one.rules.name for one in loaded):
+            if name in symbol_of:
+                raise ConfigurationError(
+                    f"'{name}' is the name of a strategy of {symbol_of[name]} and of one of "
+                    f"{symbol}, which are traded together: expected a name of its own for each"
+                )
+            symbol_of[name] = symbol
 
 
 def entry_rules_of(settings: Settings, server_time: ServerTime) -> EntryRules:

@@ -215,19 +215,6 @@ class TestHonesty:
         assert "slow: no EURUSD H4 candle was compared" in ended.err
         assert backtest(*checked, "--strategy", "slow", **names).code == 0
 
-    def test_namesakes_of_two_symbols_are_told_apart(self, backtest, bars, configuration):
-        """Red when the decision of one takes the place of the other's."""
-        average = strategy("mine", "signal: close, operator: '>', value: ema_50")
-        configuration({"mine": average}, indicators={"1": "ema_50: {period: 50}\n"})
-        Path("conf/strategies/gbpusd").mkdir()
-        Path("conf/strategies/gbpusd/mine.yaml").write_text(strategy("mine", RISING))
-        Path("GBPUSD.csv").write_bytes(Path(bars).read_bytes())
-        files = ("--data", bars, "--data", "GBPUSD.csv", "--symbol", "EURUSD", "--symbol", "GBPUSD")
-        names = {"SERVICES_INDICATOR_CALCULATION_HISTORY_BARS": "40"}
-        ended = backtest(*files, "--from", "2025-01-07", "--check-warm-up", **names)
-        assert (ended.code, ended.lines[-1]) == (1, "1 finding")
-        assert "not ready, with twice the history" in ended.out
-
     @pytest.mark.skipif(not REAL.exists(), reason="the recorded market data are not here")
     def test_less_than_twice_the_history_is_said(self, backtest):
         """A month of M1 has no 6,000 M15 candles: what there is is compared, the rest said."""
@@ -319,6 +306,19 @@ class TestCommand:
         strategies = ended.out.partition("=== By strategy ===")[2].partition("===")[0]
         assert "ema-cross-m1" in strategies
         assert "rsi-bollinger" not in strategies
+
+    def test_namesakes_of_two_symbols_are_refused(self, backtest, bars, configuration):
+        """Red when one of them trades by the size and the stops of the other."""
+        configuration({"mine": strategy("mine", RISING)})
+        Path("conf/strategies/gbpusd").mkdir()
+        other = strategy("mine", RISING).replace("value: 20", "value: 40")
+        Path("conf/strategies/gbpusd/mine.yaml").write_text(other)
+        Path("GBPUSD.csv").write_bytes(Path(bars).read_bytes())
+        files = ("--data", bars, "--data", "GBPUSD.csv", "--symbol", "EURUSD", "--symbol", "GBPUSD")
+        ended = backtest(*files)
+        assert (ended.code, ended.out) == (78, "")
+        assert "'mine' is the name of a strategy of EURUSD and of one of GBPUSD" in ended.err
+        assert backtest("--data", "GBPUSD.csv", "--to", "2025-01-06T03:00").code == 0
 
     @pytest.mark.parametrize("service", ["data_fetching", "trade_execution"])
     def test_a_service_that_is_switched_off_is_said(self, backtest, bars, service):
