@@ -127,7 +127,8 @@ class DataFetchingService(Service):
     def start(self, now: datetime) -> None:
         """Go on after the last candle announced; at the very first start, with what closes next.
 
-        Where the very first start was is remembered, so that a restart loses nothing either.
+        Where the very first start was is remembered, so that a restart loses nothing either. A
+        clock that was ahead then, or is behind now, is said: a candle is never evaluated twice.
         """
         for series in self._series:
             symbol, timeframe, seen = series.symbol, series.timeframe, now - series.lag
@@ -136,6 +137,14 @@ class DataFetchingService(Service):
                 forming = self._server_time.candle_open(timeframe, seen)
                 last = self._server_time.candle_open(timeframe, forming - INSTANT)
                 self._journal.candle_announced(symbol, timeframe, last)
+            elif last > now:
+                self.log.warning(
+                    "%s %s: a candle that opened %s was seen before, our clock has not come to it:"
+                    " none is announced until then",
+                    symbol,
+                    timeframe.title_name,
+                    f"{last:%Y-%m-%d %H:%M} UTC",
+                )
             series.last = last
 
     def on_cycle(self, event: CycleStartedEvent) -> None:

@@ -182,6 +182,16 @@ def test_the_first_start_begins_with_what_closes_next() -> None:
     ]
 
 
+def test_a_clock_behind_the_last_candle_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A candle is never evaluated twice. Red when nothing says why none comes."""
+    market = Market(traded(9))
+    journal = Desk(market, start=at(5)).journal
+    desk = Desk(market, start=at(1), journal=journal)
+    assert [desk.cycle(at(minute)) for minute in (2, 3, 4, 5, 6)] == [[], [], [], [], ["M1 10:06"]]
+    (record,) = caplog.records
+    assert "a candle that opened 2025-01-06 10:04 UTC was seen before" in record.getMessage()
+
+
 @pytest.mark.parametrize("index", [1, 2, 3])
 def test_candle_index_sees_the_market_later(index: int) -> None:
     """C4: 1 is the most recent closed candle, 2 the one before it."""
