@@ -88,6 +88,8 @@ class Strategy:
                 parts[name] = part
             elif block == "entry" and rules is not None:
                 scope.warn((block, side), "has no conditions: it never opens a position")
+            if block == "exit" and rules is not None and getattr(file.entry, side) is None:
+                scope.warn((block, side), f"has nothing to close: there is no entry.{side}")
         rules = execution_rules(file, symbol, magic, scope)
         return cls(rules, parts, columns, tuple(scope.warnings))
 

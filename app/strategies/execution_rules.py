@@ -44,7 +44,7 @@ def execution_rules(
         timeframes=file.timeframes,
         trigger=scope.trigger,
         risk=_risk(file.risk, scope),
-        schedule=_schedule(file.activation),
+        schedule=_schedule(file.activation, scope),
         long_exit=_guards(exits.long),
         short_exit=_guards(exits.short),
     )
@@ -169,11 +169,16 @@ def _target(tp: risk_schema.TakeProfit | None, loc: Loc, scope: Scope) -> Target
     )
 
 
-def _schedule(activation: schema.Activation | None) -> Schedule | None:
+def _schedule(activation: schema.Activation | None, scope: Scope) -> Schedule | None:
     if activation is None or activation.schedule is None:
         return None
     schedule = activation.schedule
     handling = schedule.session_handling or SessionHandling.HOLD
+    if handling is not SessionHandling.HOLD and not schedule.days and not schedule.hours:
+        scope.warn(
+            ("activation", "schedule", "session_handling"),
+            f"{handling} never comes: a schedule without days and hours has no end",
+        )
     return Schedule(frozenset(schedule.days), schedule.hours, handling)
 
 

@@ -467,6 +467,25 @@ def test_values_read_differently_by_the_old_system_load_with_a_warning(tmp_path,
     assert said == f"{tmp_path / 'strategies' / 'eurusd' / 'tested.yaml'}{warning}"
 
 
+@pytest.mark.parametrize(
+    ("block", "warning"),
+    [
+        (
+            "exit: {short: {time_based: {max_duration: 1h}}}",
+            "exit.short: has nothing to close: there is no entry.short",
+        ),
+        (
+            "activation: {schedule: {session_handling: close_all}}",
+            "activation.schedule.session_handling: close_all never comes: a schedule without days "
+            "and hours has no end",
+        ),
+    ],
+)
+def test_what_can_never_act_loads_with_a_warning(tmp_path, block, warning):
+    (said,) = load(tmp_path, HEAD + ENTRY + RISK + block + "\n").warnings
+    assert said.endswith(warning)
+
+
 def write(folder: Path, name: str, text: str) -> None:
     path = folder / "strategies" / "eurusd" / name
     path.parent.mkdir(parents=True, exist_ok=True)
