@@ -73,7 +73,7 @@ class EntryDesk:
             at=signal.candle.close_time,
             late=event.late,
             reduce_only=self.reduce_only,
-            open_entries=self._trades.entries(strategy.name, signal.direction),
+            open_entries=self._trades.entries(strategy, signal.direction),
             netted_with=self._netted_with(signal),
             doubt=self._broker.doubt(signal.symbol, self._desk.at),
         )

@@ -40,7 +40,7 @@ class ExitDesk:
         strategy = self._strategies[signal.strategy]
         candle = signal.candle
         closing = []
-        for plan in self._trades.of(strategy.name, signal.direction):
+        for plan in self._trades.of(strategy, signal.direction):
             wait = held_back(plan, strategy, candle.close_time)
             if wait is not None:
                 self._log.debug(
@@ -51,8 +51,8 @@ class ExitDesk:
         self._close_all(closing, candle)
         for entry in list(self._trades.sent.values()):
             intent = entry.intent
-            ours = intent.strategy == strategy.name and intent.direction is signal.direction
-            if ours and entry.waits:
+            ours = (intent.strategy, intent.symbol) == (strategy.name, strategy.symbol)
+            if ours and intent.direction is signal.direction and entry.waits:
                 self._desk.withdraw(entry, "exit signal")
 
     def _close_all(self, plans: Sequence[PositionPlan], candle: Candle) -> None:
@@ -74,7 +74,7 @@ class ExitDesk:
         """Trail and move stops, and take partial profits, of the strategies that were evaluated."""
         for decision in event.decisions:
             strategy = self._strategies[decision.strategy]
-            for plan in self._trades.of(decision.strategy):
+            for plan in self._trades.of(strategy):
                 if self._follows_price(plan):
                     self._manage_one(plan, strategy, decision.candle, decision.levels)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from app.domain.orders import Deal, DealEntry, Intent, OrderKind, Position
+from app.domain.rules import StrategyRules
 from app.domain.signals import Direction
 from app.ports import Broker, Journal
 from app.risk.ids import client_id_in
@@ -56,22 +57,27 @@ class OpenTrades:
         del self.plans[plan.ticket]
         self._journal.drop_plan(plan.ticket)
 
-    def of(self, strategy: str, direction: Direction | None = None) -> list[PositionPlan]:
-        """Return the plans of a strategy, oldest first."""
+    def of(self, strategy: StrategyRules, direction: Direction | None = None) -> list[PositionPlan]:
+        """Return the plans of a strategy, oldest first.
+
+        One of that name may have traded another symbol in an earlier run.
+        """
         return [
             plan
             for plan in self.plans.values()
-            if plan.strategy == strategy and (direction is None or plan.direction is direction)
+            if (plan.strategy, plan.symbol) == (strategy.name, strategy.symbol)
+            and (direction is None or plan.direction is direction)
         ]
 
-    def entries(self, strategy: str, direction: Direction) -> int:
+    def entries(self, strategy: StrategyRules, direction: Direction) -> int:
         """Return how many entries are open or on their way; a split one counts once."""
         if not self.plans and not self.sent:
             return 0
         keys = {key for plan in self.of(strategy, direction) for key in plan.entry_keys}
         for entry in self.sent.values():
             intent = entry.intent
-            if intent.strategy == strategy and intent.direction is direction:
+            ours = (intent.strategy, intent.symbol) == (strategy.name, strategy.symbol)
+            if ours and intent.direction is direction:
                 keys.add(intent.entry_key)
         return len(keys)
 

@@ -136,6 +136,22 @@ def test_a_position_in_a_symbol_that_is_traded_no_more_ends_when_it_is_due(bridg
     assert "Traceback" not in caplog.text
 
 
+def test_a_strategy_leaves_alone_what_one_of_its_name_holds_in_another_symbol(bridge, live):
+    """Whoever goes over to another symbol takes the files along, and with them their names.
+
+    Red when a name is all that tells positions apart: the exit closes the one of before.
+    """
+    broker = bridge("--symbols", "EURUSD,GBPUSD", "--start", "2025-01-06T08:00Z", "--faults")
+    first = live(broker)
+    first.after(60)
+    first.end()
+    over = 'exit: {long: {conditions: [{signal: close, operator: ">", value: 0}]}}\nrisk:'
+    names = {"TRADING_SYMBOL": "GBPUSD"}
+    run = live(broker, strategy=ALWAYS_LONG.replace("risk:", over), **names).after(*[60] * 4)
+    assert {event.symbol for event in run.of(PositionClosedEvent)} == {"GBPUSD"}
+    assert broker.ledger()["positions"][0]["symbol"] == "EURUSD"
+
+
 class TestABridgeThatListsNoStops:
     def test_keeps_its_positions(self, eurusd, live, relay):
         """The order carried them, so setting them changes nothing, which is no error.

@@ -496,7 +496,7 @@ def filled_as_a_slow_candle_ends(*others: StrategyRules, last: bool) -> Position
     if last:
         desk.evaluated("slow", candle)
     desk.end_cycle()
-    (plan,) = desk.service.desks.trades.of("slow")
+    (plan,) = desk.service.desks.trades.of(desk.strategies["slow"])
     return plan
 
 
@@ -675,7 +675,7 @@ def test_a_split_entry_counts_once_and_its_legs_are_positions() -> None:
     assert desk.reasons() == [BlockReason.POSITION_OPEN]
     desk.candle(1.0988)
     assert len(desk.of(OrderFilledEvent)) == 2
-    assert desk.service.desks.trades.entries("cross", LONG) == 1
+    assert desk.service.desks.trades.entries(desk.strategies["cross"], LONG) == 1
 
 
 def test_a_closed_position_of_a_group_withdraws_the_rest_of_it() -> None:
@@ -1232,7 +1232,7 @@ def test_a_partly_filled_entry_is_still_on_its_way() -> None:
     )  # fmt: skip
     desk.service.desks.reports.take_in(part, desk.now)
     assert sent.intent.client_id in desk.service.desks.trades.sent
-    assert desk.service.desks.trades.entries("cross", LONG) == 1
+    assert desk.service.desks.trades.entries(desk.strategies["cross"], LONG) == 1
     rest = msgspec.structs.replace(part, ticket=2, volume=Decimal("0.06"))
     desk.service.desks.reports.take_in(rest, desk.now)
     assert desk.service.desks.trades.sent == {}
