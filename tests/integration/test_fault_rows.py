@@ -224,6 +224,7 @@ DATA_TIME_BROKER = {
         "unit/test_broker_time.py"
         "::test_new_york_plus_seven_is_not_athens_between_their_changes_of_the_clock",
         "unit/mt5/test_server_clock.py::test_new_york_and_athens_differ_in_march",
+        f"{MARKET}::test_a_server_that_changes_its_clock_on_another_day_is_said",
     ],
     "milliseconds for seconds": [
         f"{MARKET}::test_each_candle_comes_once_in_order_whatever_is_answered",
