@@ -30,12 +30,16 @@ READING = [
 
 @pytest.fixture
 def start(daemon, folder):
-    """Start a command here."""
+    """Start a command here.
+
+    Its coverage is not measured: asked by a signal handler that interrupts it, it waits for itself.
+    """
 
     def started(*command, options=(), **names):
+        kept = daemon.environment(names).items()
         return subprocess.Popen(
             [sys.executable, *options, "-m", *command],
-            env=daemon.environment(names),
+            env={name: value for name, value in kept if not name.startswith("COV")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
