@@ -7,10 +7,15 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.bridge import start_bridge
 
 SERVER = "postgresql://root@127.0.0.1:5432/test"
+
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure():

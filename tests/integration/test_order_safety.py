@@ -11,7 +11,6 @@ class TestAnyOrderOfFaults(OrderSafety.TestCase):
     settings = settings(
         max_examples=250,
         stateful_step_count=25,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 

@@ -72,7 +72,7 @@ def minute_bars(draw: st.DrawFn) -> Bars:
     return bars_at(times, np.random.default_rng(draw(st.integers(0, 99))))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(minute_bars(), st.sampled_from((M5, M15, H1, H4, D1, W1)), st.sampled_from(SERVERS))
 def test_columns_aggregate_as_a_person_would(
     bars: Bars, timeframe: Timeframe, server: ServerTime
@@ -80,7 +80,7 @@ def test_columns_aggregate_as_a_person_would(
     assert rows(aggregate(bars, timeframe, server)) == plainly(bars, timeframe, server)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     minute_bars(),
     st.sampled_from(((M5, M15), (M15, H1), (M15, H4), (H1, H4), (H4, D1), (H1, W1), (D1, W1))),

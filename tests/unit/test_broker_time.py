@@ -45,7 +45,7 @@ def wall_time(*parts: int) -> datetime:
     return utc(*parts).replace(tzinfo=None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(servers, instants)
 def test_days_tile_time_and_are_23_to_25_hours_long(server: ServerTime, instant: datetime) -> None:
     """Proves I14: each instant lies in exactly one day, and the days touch."""
@@ -58,7 +58,7 @@ def test_days_tile_time_and_are_23_to_25_hours_long(server: ServerTime, instant:
     assert server.next_day_start(start - timedelta(seconds=1)) == start
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(servers, timeframes, instants)
 def test_candles_tile_time(server: ServerTime, timeframe: Timeframe, instant: datetime) -> None:
     opened = server.candle_open(timeframe, instant)
@@ -69,7 +69,7 @@ def test_candles_tile_time(server: ServerTime, timeframe: Timeframe, instant: da
     assert server.candle_open(timeframe, closed - timedelta(seconds=1)) == opened
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(servers, timeframes, timeframes, instants)
 def test_a_larger_candle_is_made_of_whole_smaller_ones(
     server: ServerTime, one: Timeframe, other: Timeframe, instant: datetime
@@ -80,7 +80,7 @@ def test_a_larger_candle_is_made_of_whole_smaller_ones(
         assert server.candle_open(small, opened) == opened
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(servers, timeframes, st.lists(seconds, min_size=1, max_size=20))
 def test_a_column_of_times_gives_what_each_time_gives(
     server: ServerTime, timeframe: Timeframe, times: list[int]
@@ -95,7 +95,7 @@ def test_a_column_of_times_gives_what_each_time_gives(
     assert server.to_seconds(column).tolist() == [server.to_utc(w).timestamp() for w in walls]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(servers, instants)
 def test_a_wall_time_is_reached_no_later_than_any_instant_that_shows_it(
     server: ServerTime, instant: datetime
@@ -107,14 +107,14 @@ def test_a_wall_time_is_reached_no_later_than_any_instant_that_shows_it(
 
 
 @pytest.mark.parametrize("name", ["Europe/Athens", "Asia/Kolkata", "Australia/Lord_Howe"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(instant=instants)
 def test_the_wall_clock_is_that_of_the_zone(name: str, instant: datetime) -> None:
     expected = instant.astimezone(ZoneInfo(name)).replace(tzinfo=None)
     assert SERVERS[name].wall(instant) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(instants)
 def test_the_new_york_rule_is_new_york_seven_hours_ahead(instant: datetime) -> None:
     new_york = instant.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None)

@@ -197,7 +197,7 @@ def forests(draw: st.DrawFn) -> Forest:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(forests())
 def test_every_subscriber_receives_every_event_once_in_the_order_of_publication(
     forest: Forest,
@@ -540,7 +540,7 @@ def test_the_calls_of_a_handler_count_from_its_subscription_to_its_end() -> None
     assert calls(bus, "leaving") == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from("+-!"), st.integers(0, 2)), max_size=40))
 def test_the_calls_in_the_metrics_are_the_calls_made(steps: list[tuple[str, int]]) -> None:
     """A10, P14: for any sequence of subscribing (+), unsubscribing (-) and publishing (!)."""

@@ -675,7 +675,7 @@ STEPS = st.lists(
 """Per cycle: half-minutes since the last, what fails, what lags, whether a restart comes first."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     steps=STEPS,
     holes=st.just(set()) | st.sets(st.integers(0, 100)),

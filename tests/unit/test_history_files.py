@@ -237,7 +237,7 @@ def test_a_wrong_year_is_seen_at_either_end_too(tmp_path: Path, wrong: int, at: 
     assert len(history.bars) == 999
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(10, 60),
     where=st.floats(0, 1, exclude_max=True),
@@ -260,7 +260,7 @@ def test_one_corrupted_time_loses_exactly_that_bar(
     assert history.bars.time.tolist() == left
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(order=st.permutations(range(9)))
 def test_no_bar_out_of_order_costs_more_bars_than_it_must(
     tmp_path_factory: pytest.TempPathFactory, order: list[int]
@@ -402,7 +402,7 @@ def texts(draw: st.DrawFn) -> str:
     return "\n".join(lines) + draw(st.sampled_from(["", "\n", "\n\n\n\n"]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=texts(), piece=st.integers(1, 12))
 def test_text_in_pieces_is_read_as_in_one(
     tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
@@ -412,7 +412,7 @@ def test_text_in_pieces_is_read_as_in_one(
     assert outcome(path, piece) == outcome(path, ONE_PIECE)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     kind=st.sampled_from(["naive", "aware", "text", "seconds", "index"]),
     wrong=st.dictionaries(

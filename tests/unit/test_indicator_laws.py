@@ -74,7 +74,7 @@ def same(one: Value, other: Value) -> bool:
 
 
 @pytest.mark.parametrize("spec", TABLE, ids=lambda spec: spec.base)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_a_restart_in_the_middle_changes_nothing(spec: IndicatorSpec, data: st.DataObject) -> None:
     candles = data.draw(markets(most=400))
@@ -88,7 +88,7 @@ def test_a_restart_in_the_middle_changes_nothing(spec: IndicatorSpec, data: st.D
         assert all(map(same, one, other))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(PRICES, SEEDS, st.integers(1, HISTORY), st.floats(0, 0.9))
 def test_a_restart_on_the_default_history_agrees_with_having_seen_everything(
     price: float, seed: int, forgotten: int, still: float
@@ -121,7 +121,7 @@ def test_a_restart_on_the_default_history_agrees_with_having_seen_everything(
     assert len(offsets) == 1
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(candles=markets(most=40), cut=st.floats(0, 1))
 def test_a_restart_in_the_middle_changes_no_kind(candles: list[Candle], cut: float) -> None:
     middle = int(cut * len(candles))
@@ -132,7 +132,7 @@ def test_a_restart_in_the_middle_changes_no_kind(candles: list[Candle], cut: flo
     assert whole[middle:] == rest
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(candles=markets(most=500))
 def test_no_cell_is_ever_nan_or_infinite_and_text_is_one_of_its_column_s_words(
     candles: list[Candle],
@@ -151,7 +151,7 @@ def test_no_cell_is_ever_nan_or_infinite_and_text_is_one_of_its_column_s_words(
                 assert value is None or isinstance(value, bool)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candles=markets(most=300))
 def test_streams_equal_the_batch_functions_over_the_whole_history(candles: list[Candle]) -> None:
     high, low, close, volume = (

@@ -145,7 +145,7 @@ def test_no_value_can_forge_a_line(lines: Callable[[], list[str]]) -> None:
     assert second.endswith(f" WARNING foreign: {escaped}")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(st.characters(codec="utf-8")), as_json=st.booleans(), inside=st.booleans())
 def test_any_text_is_one_line(text: str, *, as_json: bool, inside: bool) -> None:
     """F1-F11: any text at all, in message and field."""

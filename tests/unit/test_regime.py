@@ -130,7 +130,7 @@ def test_labels_confidence_and_transitions_are_the_definitions(seed: int) -> Non
     assert len({label for label, _, _ in got}) >= 5
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32 - 1),
     chosen=st.builds(

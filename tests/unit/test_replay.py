@@ -209,7 +209,7 @@ def test_each_candle_is_made_once() -> None:
     assert one[2] is other[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 45_000), min_size=1, max_size=60, unique=True).map(sorted),
     st.lists(st.tuples(st.integers(-100, 46_000), st.integers(0, 70)), max_size=12),

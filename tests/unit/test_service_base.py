@@ -72,7 +72,7 @@ def test_the_limit_belongs_to_the_service(service: Patient) -> None:
     assert Patient(EventBus()).max_failures == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.booleans(), max_size=40))
 def test_health_is_decided_by_the_failures_since_the_last_progress(steps: list[bool]) -> None:
     service = Patient(EventBus())

@@ -525,7 +525,7 @@ def test_a_journal_is_in_postgresql_or_a_file(good):
         assert "such as postgresql://user@host/database" in refusal({"JOURNAL_URL": bad})
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(
     name=st.sampled_from(sorted({n for names in NAMES.values() for n in names} | {"X_PIP_VALUE"})),
     text=st.text(max_size=12) | st.from_regex(r"[-+]?[0-9.,e=:/A-Z]{1,12}", fullmatch=True),
@@ -538,7 +538,7 @@ def test_whatever_a_variable_holds_is_taken_or_refused_in_one_line(name, text):
     assert len(outcome) in {1, len(KEYS)}
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=80)
 @given(
     key=st.sampled_from(list(NAMES)),
     held=st.recursive(

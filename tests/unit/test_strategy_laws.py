@@ -256,13 +256,13 @@ def compiled(tree: Mapping, trigger: str = "1") -> Strategy:
 
 
 @given(trees, views)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_compiled_strategy_decides_as_the_specification_reads(tree, view):
     assert compiled(tree).evaluate(view, 0).entry_long is naive(tree, view)
 
 
 @given(trees, views)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_same_view_gives_the_same_decision_and_facts_agree(tree, view):
     subject = compiled(tree)
     before = {timeframe: tuple(rows) for timeframe, rows in view.items()}
@@ -283,7 +283,7 @@ five_minutes = st.tuples(
 
 
 @given(st.lists(five_minutes, min_size=2, max_size=12), st.sampled_from([5, 7, 60]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_each_crossing_of_a_slower_timeframe_fires_exactly_once_whatever_minutes_are_missing(
     fives, apart
 ):

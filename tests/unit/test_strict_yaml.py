@@ -225,7 +225,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.dictionaries(KEYS, VALUES, max_size=3))
 def test_what_yaml_writes_is_read_back(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("yaml") / "x.yaml"
@@ -234,7 +234,7 @@ def test_what_yaml_writes_is_read_back(data, tmp_path_factory):
     assert load(path).data == data
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.binary(max_size=60) | st.text("ab:-[]{}&*!<?|>'\"#%@ \n\t0", max_size=40))
 def test_whatever_the_bytes_only_configuration_errors_come_out(content, tmp_path_factory):
     path = tmp_path_factory.mktemp("yaml") / "x.yaml"

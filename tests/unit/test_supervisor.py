@@ -72,7 +72,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policies, st.lists(st.integers(0, 200), max_size=80))
 def test_restarts_within_any_window_never_exceed_the_budget(
     policy: RestartPolicy, pauses: list[int]

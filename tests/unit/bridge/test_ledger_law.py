@@ -23,7 +23,7 @@ WAVES = [(1.1, 1.103, 1.099, 1.102), (1.102, 1.102, 1.097, 1.098), (1.099, 1.104
 MOVES = st.lists(st.integers(-60, 60), min_size=5, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MOVES, st.integers(50, 99), st.booleans())
 def test_calm_never_hides_a_stop_out(moves, lots, buys):
     """The account is valued at few ticks, and every stop-out happens at the tick it belongs to.
@@ -71,7 +71,7 @@ def act(scene, what, number):
             scene.step(number)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS, st.booleans())
 def test_balance_is_the_sum_of_deals_and_no_volume_is_lost(steps, hedging):
     """I9 of the referee itself: what was closed and what is open make up what was opened.

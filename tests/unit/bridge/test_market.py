@@ -63,7 +63,7 @@ def test_a_price_is_confirmed_every_second_of_a_bar_and_no_longer():
     assert [age for _, age in ages] == pytest.approx([0, 0.5, 0, 0.9, 31])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3 * 86_400), min_size=2, max_size=8))
 def test_ticks_are_the_same_in_one_piece_and_in_many(seconds):
     """What a pending order meets does not depend on how often the bridge was asked."""

@@ -159,4 +159,4 @@ class JournalLaw(RuleBasedStateMachine):
 
 
 TestJournalLaw = JournalLaw.TestCase
-TestJournalLaw.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
+TestJournalLaw.settings = settings(max_examples=8, stateful_step_count=25)

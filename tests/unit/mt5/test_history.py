@@ -87,9 +87,7 @@ def test_years_come_in_pages_of_a_month(ask, counts_ends) -> None:
     assert max(end - start for start, end in books.asked) <= PAGE + 2 * DAY
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     server=st.sampled_from(SERVERS),
     counts=st.fixed_dictionaries({"counts_starts": st.booleans(), "counts_ends": st.booleans()}),

@@ -95,7 +95,7 @@ def written(time: datetime, how: str, ahead: timedelta) -> object:
     }[how]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(200_000_000, 2_900_000_000),
     st.sampled_from(
@@ -109,7 +109,7 @@ def test_a_time_means_the_same_however_it_is_written(second: int, how: str, hour
     assert moment(written(time, how, timedelta(hours=hours)), clock) == time
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(JSON | st.datetimes().map(str) | st.from_regex(r"[0-9:.+\-TZ ]{1,30}", fullmatch=True))
 @example("٣٣٣٣٣٣٣٣٣٣")
 @example("1e99999999999999999999")
@@ -129,7 +129,7 @@ READINGS = (
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(READINGS), JSON)
 def test_a_value_is_what_it_should_be_or_a_source_error(reading, said: object) -> None:
     """I21: nothing that is not finite crosses the boundary.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters.mt5.server_clock import ClockWatch, Measured, ServerClock, look, measure
@@ -130,7 +130,6 @@ def test_a_closed_market_proves_nothing_whatever_its_age_looks_like() -> None:
         assert measure([FRIDAYS_LAST], now, ServerTime("UTC+9"), moving=False).offset is None
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["UTC", "NY+7", "Europe/Athens", "Asia/Kolkata", "UTC-11", "UTC+14"]),
     st.integers(1_000_000_000, 2_000_000_000),

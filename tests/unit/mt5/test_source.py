@@ -283,9 +283,7 @@ def test_epoch_milliseconds_are_the_servers_wall_clock(source, recorded) -> None
     assert opened(source.latest("EURUSD", M1, 3, NOW)) == [97, 98, 99]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_is_listed_candles_are_closed_once_and_forward(source, recorded, data) -> None:
     """I19 at the source, for any list of the market's bars, shuffled, doubled and holed."""

@@ -74,7 +74,7 @@ class Trader:
         return str(self.desk.broker.rules(self.symbol).price(price))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps, st.booleans(), st.sampled_from(["EURUSD", "USDJPY"]))
 def test_the_books_balance_to_the_cent(open_desk_once, steps, hedging, symbol):
     """I9: balance = deposits + sum of deals; equity = balance + floating; to the cent."""
@@ -114,7 +114,7 @@ def _books_balance(broker, hedging):
     assert [deal.ticket for deal in deals] == list(range(1, len(deals) + 1))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps, st.booleans())
 def test_profits_are_the_cash_that_flowed(open_desk_once, steps, hedging):
     """A referee that knows only prices and volumes agrees, within a cent a deal, once flat."""
@@ -138,7 +138,7 @@ def test_profits_are_the_cash_that_flowed(open_desk_once, steps, hedging):
     assert abs(profit + paid * 100_000) <= Decimal("0.01") * len(deals)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps, st.booleans(), st.sampled_from(["EURUSD", "USDJPY"]))
 def test_the_float_guard_never_changes_an_outcome(open_desk_once, steps, hedging, symbol):
     """Matching every candle in Decimal gives the same deals as skipping the quiet ones."""

@@ -129,7 +129,7 @@ def bars(draw):
     return bar(inner[0], prices[3], prices[0], inner[1], draw(st.integers(0, 5)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(bars(), st.sampled_from([LIMIT, STOP]), st.sampled_from([LONG, SHORT]), price)
 def test_a_limit_is_never_worse_and_a_stop_never_better_than_its_price(bar, kind, side, price):
     fill = pending_fill(bar, kind, side, price)
@@ -138,7 +138,7 @@ def test_a_limit_is_never_worse_and_a_stop_never_better_than_its_price(bar, kind
         assert worse_by <= 0 if kind is LIMIT else worse_by >= bar.slippage
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(bars(), st.sampled_from([LONG, SHORT]), price, price, st.integers(0, 5))
 def test_looking_at_the_rest_of_a_candle_never_helps_a_position(
     bar, direction, entry, other, spread

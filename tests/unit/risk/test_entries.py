@@ -158,7 +158,7 @@ stop_rules = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     stop_rules,
     st.builds(

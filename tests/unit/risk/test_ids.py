@@ -29,7 +29,7 @@ keys = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(keys, min_size=2, max_size=30, unique_by=lambda key: tuple(key.items())))
 def test_distinct_intents_have_distinct_ids_that_fit_an_orders_comment(many: list[dict]) -> None:
     """I7: the id is a function of the intent's key, 15 characters at most."""

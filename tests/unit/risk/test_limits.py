@@ -211,7 +211,7 @@ def test_limits_are_asked_in_a_fixed_order(asked: Make, intent: Intent, make_rul
     assert refusal(asked(intents=close, exposure=lost)) is BlockReason.DAILY_LOSS_LIMIT
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     volume=st.decimals("0.01", "100", places=2),
     ticket=st.integers(1, 2**40),
@@ -251,7 +251,7 @@ def test_what_an_entry_and_a_position_can_lose(
     assert position_risk(msgspec.structs.replace(held, stop_loss=None), Decimal(100000)) == 23
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 3), min_size=20, max_size=20), st.integers(1, 6))
 def test_no_interleaving_of_signals_exceeds_the_number_of_positions(
     asked: Make, intent: Intent, make_rules: Make, sizes: list[int], slots: int

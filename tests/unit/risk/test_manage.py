@@ -243,7 +243,7 @@ def test_only_a_strategy_that_follows_candles_asks_anything_of_them(
     assert bool(asked) is follows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     walk=walks,
     direction=st.sampled_from(Direction),

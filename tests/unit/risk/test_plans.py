@@ -152,7 +152,7 @@ def test_more_volume_averages_the_entry_and_plans_the_targets_anew(
     assert increased(plan, rest, second, make_strategy(), eurusd).entry_keys == plan.entry_keys
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.decimals("0.01", "0.20", places=2), st.booleans(), st.booleans()),

@@ -79,7 +79,7 @@ closes = st.times().map(lambda at: at.replace(microsecond=0))
 offsets = st.none() | st.integers(-12, 14).map(lambda hours: timezone(timedelta(hours=hours)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(closes, offsets, st.integers(0, 120), st.integers(0, 7 * 24 * 60))
 @example(time(0, 0), timezone(timedelta(hours=3)), 15, 600)
 @example(time(0, 5), None, 15, 24 * 60 - 5)

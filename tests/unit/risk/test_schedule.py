@@ -74,7 +74,7 @@ def test_the_end_is_the_brokers_not_ours() -> None:
 times = st.times().map(lambda at: at.replace(second=0, microsecond=0))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.frozensets(st.integers(0, 6)),
     st.lists(st.tuples(times, times), max_size=3),

@@ -99,7 +99,7 @@ def on_grid(volume: Decimal, rules: SymbolRules) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(grids, lots_of)
 def test_a_volume_is_the_largest_tradable_one_not_above_what_is_wanted(
     rules: SymbolRules, lots: Decimal
@@ -113,7 +113,7 @@ def test_a_volume_is_the_largest_tradable_one_not_above_what_is_wanted(
         assert volume <= lots < volume + rules.volume_step or volume + rules.volume_step > 50
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(grids, lots_of, st.lists(st.integers(1, 100), min_size=1, max_size=5))
 def test_partial_closes_obey_the_rules_and_sum_to_the_whole(
     rules: SymbolRules, lots: Decimal, weights: list[int]
@@ -127,7 +127,7 @@ def test_partial_closes_obey_the_rules_and_sum_to_the_whole(
     assert whole == 0 or parts[-1] >= rules.volume_min
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(grids, lots_of, st.integers(1, 6), st.sampled_from(Scaling))
 def test_legs_are_tradable_and_never_more_than_the_whole(
     rules: SymbolRules, lots: Decimal, count: int, scaling: Scaling

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.broker_time import ServerTime
@@ -114,7 +114,6 @@ def test_the_drawdown_is_counted_anew_from_when_the_operator_says() -> None:
     assert since.drawdown(NOTHING, ledger) == 7
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 60)), max_size=20),
     st.lists(st.sampled_from(["look", "ask", "restart"]), max_size=20),
