@@ -107,13 +107,17 @@ class BridgeRefusedError(AssertionError):
         self.text = text
 
 
-def start_bridge(*arguments, stepped=True):
-    """Start ``python -m app.bridge`` on a free port; stepped by hand unless told otherwise."""
+def start_bridge(*arguments, stepped=True, modules=()):
+    """Start ``python -m app.bridge`` on a free port; stepped by hand unless told otherwise.
+
+    `modules` are folders of further Python modules that are installed where it runs.
+    """
+    path = os.pathsep.join(map(str, (ROOT, *modules)))
     pace = ("--speed", "0") if stepped else ()
     environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     process = subprocess.Popen(
         [sys.executable, "-m", "app.bridge", "--port", "0", *pace, *map(str, arguments)],
-        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

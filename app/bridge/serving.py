@@ -123,6 +123,7 @@ def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> N
     """Answer requests until Ctrl+C or SIGTERM; `ready` is called when both are heeded."""
     config = uvicorn.Config(
         app,
+        loop="asyncio",
         http=Connection,
         ws="none",
         lifespan="off",

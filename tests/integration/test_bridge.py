@@ -39,6 +39,12 @@ def by_hand(*arguments, **how):
     )
 
 
+def test_it_does_not_depend_on_what_else_is_installed(bridge, tmp_path):
+    """Uvicorn takes uvloop where it finds it; its connections are not those of asyncio."""
+    (tmp_path / "uvloop.py").write_text("raise SystemExit('uvloop was taken')")
+    assert bridge("--symbols", "EURUSD", modules=[tmp_path]).get("health")
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_every_question_is_answered_in_the_envelope(shared, call):
     answer = shared.call("GET", call)
