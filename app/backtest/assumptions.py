@@ -20,8 +20,8 @@ def assumptions(settings: Settings, costs: int = 1) -> Iterator[str]:
         f"and stop losses {slippage:g} points worse, limits and take profits never worse."
     )
     yield (
-        "Several targets: all but the last are looked at when a candle of the strategy's trigger "
-        "closes, and their parts closed at market."
+        "Several targets: all but the last are looked at when a base candle closes, and their "
+        "parts closed at market."
     )
     yield f"Spread: {_spread(settings, costs)}."
     commission = costs * paper.commission_per_lot

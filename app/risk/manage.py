@@ -67,13 +67,8 @@ def manage(
     broker allows waits for a later candle; a distance trailed is widened to what is allowed. The
     plan's stop is what the broker holds, so a move it refused is asked for again.
     """
-    long = plan.direction is Direction.LONG
-    spread = 0.0 if long else quote.ask - quote.bid
-    price = candle.close + spread
-    reach = price
-    if candle.time >= plan.opened_at:
-        reach = candle.high if long else candle.low + spread
-    best = max(plan.best, reach) if long else min(plan.best, reach)
+    price, reach = _price_and_reach(plan, candle, quote)
+    best = max(plan.best, reach) if plan.direction is Direction.LONG else min(plan.best, reach)
     profit = plan.direction.sign * (price - float(plan.entry))
     peak = max(plan.peak_profit, profit)
     if best != plan.best or peak != plan.peak_profit:
@@ -83,9 +78,34 @@ def manage(
     if _given_back(plan, profit, price, strategy):
         return plan, (ClosePart(plan.ticket, plan.free, CloseReason.PROFIT_GUARD),)
     plan, acts = _targets(plan, reach, rules)
-    market = rules.price(quote.bid if long else quote.ask)
-    stop = _better_stop(plan, price, levels, strategy.risk.stop, rules=rules, market=market)
+    stop = _better_stop(plan, price, levels, strategy.risk.stop, rules=rules, quote=quote)
     return plan, acts if stop is None else (*acts, MoveStop(plan.ticket, stop))
+
+
+def take_targets(
+    plan: PositionPlan, candle: Candle, *, rules: SymbolRules, quote: Quote
+) -> tuple[PositionPlan, tuple[Act, ...]]:
+    """Return the plan after a closed candle faster than the strategy's trigger, and what to do.
+
+    Of what `manage` does, this need not wait for the slower candle: the targets touched close their
+    parts, and the stop goes to break-even where one of them asked for it.
+    """
+    if plan.free <= 0:
+        return plan, ()
+    price, reach = _price_and_reach(plan, candle, quote)
+    plan, acts = _targets(plan, reach, rules)
+    stop = _better_stop(plan, price, {}, None, rules=rules, quote=quote)
+    return plan, acts if stop is None else (*acts, MoveStop(plan.ticket, stop))
+
+
+def _price_and_reach(plan: PositionPlan, candle: Candle, quote: Quote) -> tuple[float, float]:
+    """Return the price the position could be closed at as the candle closed, and its best one."""
+    long = plan.direction is Direction.LONG
+    spread = 0.0 if long else quote.ask - quote.bid
+    price = candle.close + spread
+    if candle.time < plan.opened_at:
+        return price, price
+    return price, candle.high if long else candle.low + spread
 
 
 def _given_back(plan: PositionPlan, profit: float, price: float, strategy: StrategyRules) -> bool:
@@ -140,7 +160,7 @@ def _better_stop(
     rule: StopRule | None,
     *,
     rules: SymbolRules,
-    market: Decimal,
+    quote: Quote,
 ) -> Decimal | None:
     """Return where the stop should go; ``None`` when it should not move."""
     trailed = None
@@ -157,6 +177,7 @@ def _better_stop(
     if trailed is None and not plan.break_even:
         return None
     sign = plan.direction.sign
+    market = rules.price(quote.bid if plan.direction is Direction.LONG else quote.ask)
     worse = min(rules.price(price), market, key=lambda at: sign * at)
     nearest = worse - sign * max(rules.stops_level, 1) * rules.point
     wanted = [plan.entry] if plan.break_even else []

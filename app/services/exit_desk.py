@@ -10,7 +10,7 @@ from app.domain.market import Candle
 from app.domain.orders import CloseReason
 from app.domain.rules import StrategyRules
 from app.events import ExitSignalEvent, StrategiesEvaluatedEvent
-from app.risk.manage import ClosePart, MoveStop, follows_candles, manage
+from app.risk.manage import Act, ClosePart, MoveStop, follows_candles, manage, take_targets
 from app.risk.plans import PositionPlan, held_back, next_deadline, owing
 from app.risk.stops import Levels
 from app.services.floor import Floor
@@ -86,6 +86,28 @@ class ExitDesk:
             return
         rules = self._broker.rules(plan.symbol)
         after, acts = manage(plan, candle, levels, strategy, rules=rules, quote=quote)
+        self._carry_out(plan, after, acts, candle)
+
+    def take_targets(self, candle: Candle) -> None:
+        """Take the targets a candle faster than the trigger of their strategy touched."""
+        for plan in list(self._trades.plans.values()):
+            wanted = plan.targets or plan.break_even
+            if wanted and plan.symbol == candle.symbol and plan.timeframe != candle.timeframe:
+                self._take_targets_of(plan, candle)
+
+    def _take_targets_of(self, plan: PositionPlan, candle: Candle) -> None:
+        strategy = self._strategies.get(plan.strategy)
+        quote = self._broker.quote(plan.symbol)
+        if strategy is None or strategy.symbol != plan.symbol or quote is None:
+            return
+        rules = self._broker.rules(plan.symbol)
+        after, acts = take_targets(plan, candle, rules=rules, quote=quote)
+        self._carry_out(plan, after, acts, candle)
+
+    def _carry_out(
+        self, plan: PositionPlan, after: PositionPlan, acts: Sequence[Act], candle: Candle
+    ) -> None:
+        """Do what is asked; all that is owed is noted before the first order leaves."""
         for act in acts:
             if isinstance(act, ClosePart):
                 after = owing(after, act.volume, act.reason)

@@ -167,6 +167,7 @@ class TradeExecutionService(Service):
         self._orders.at = max(self._orders.at, closed)
         if self._plans:
             self.desks.exits.meet_deadlines(candle)
+            self.desks.exits.take_targets(candle)
         if self._sent:
             self.desks.entries.withdraw_stale(candle)
         if self._waiting:

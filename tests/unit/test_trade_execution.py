@@ -209,10 +209,10 @@ class Desk:
         """Return why signals were refused."""
         return [event.reason for event in self.of(TradingBlockedEvent) if event.direction]
 
-    def opened(self, direction: Direction = LONG) -> "Desk":
+    def opened(self, *what: Any) -> "Desk":
         """Open a position at the market of 1.10000."""
         self.candle()
-        self.enter(direction)
+        self.enter(*what)
         self.candle()
         return self
 
@@ -296,7 +296,7 @@ def test_twenty_signals_and_one_slot_make_one_order() -> None:
     assert desk.reasons() == [BlockReason.MAX_POSITIONS] * 19
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.integers(0, 4), st.sampled_from(Direction), st.integers(0, 3)), max_size=25
@@ -575,6 +575,18 @@ def test_targets_close_their_parts_and_the_last_takes_the_rest() -> None:
     assert [event.new_stop for event in desk.of(StopMovedEvent)] == [Decimal("1.10010")]
 
 
+def test_targets_are_taken_on_the_fast_candles_within_a_slow_one() -> None:
+    desk = Desk(strategy("slow", target=MULTI, trigger=M5)).opened(LONG, "slow")
+    desk.candle(1.1002, high=1.1015)
+    desk.candle(1.1015)
+    (part,) = desk.of(PositionReducedEvent)
+    assert (part.deal.reason, part.deal.volume) == (CloseReason.TARGET, Decimal("0.05"))
+    assert desk.of(StopMovedEvent)[0].new_stop == Decimal("1.10010")
+    desk.evaluated("slow", desk.slow_candle(1.1015))
+    desk.candle(1.1015)
+    assert len(desk.of(PositionReducedEvent)) == 1
+
+
 def test_a_position_is_closed_after_its_longest_duration() -> None:
     patient = GuardedExit(min_duration=timedelta(minutes=3), max_duration=timedelta(minutes=5))
     desk = Desk(strategy(long_exit=patient)).opened()
@@ -754,7 +766,7 @@ def believed(desk: Desk) -> list[Any]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.booleans(),
     st.lists(
@@ -978,7 +990,7 @@ class MoodyBroker(StubbornBroker):
         return [*gone, *super().on_candle(candle)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.sampled_from(["takes", "refuses", "loses"]), max_size=12),
     st.lists(
@@ -1087,7 +1099,7 @@ class WatchedBroker(PaperBroker):
         return result
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([None, 0.0, 12.0, 35.5]),
     st.sampled_from([M1, M5]),
