@@ -90,6 +90,12 @@ class Strategy:
                 scope.warn((block, side), "has no conditions: it never opens a position")
             if block == "exit" and rules is not None and getattr(file.entry, side) is None:
                 scope.warn((block, side), f"has nothing to close: there is no entry.{side}")
+            age = getattr(rules, "time_based", None)
+            if part is None and age is not None and age.min_duration is not None:
+                scope.warn(
+                    (block, side, "time_based", "min_duration"),
+                    f"holds nothing back: {name} has no conditions",
+                )
         rules = execution_rules(file, symbol, magic, scope)
         return cls(rules, parts, columns, tuple(scope.warnings))
 

@@ -118,9 +118,9 @@ def _stop(sl: risk_schema.Stop | None, loc: Loc, scope: Scope) -> StopRule | Non
     if sl is None:
         return None
     if isinstance(sl, risk_schema.TrailingStop):
-        _warn_if_tiny(sl.step, (*loc, "step"), scope)
-        _warn_if_tiny(sl.activation_price, (*loc, "activation_price"), scope)
-        _warn_if_tiny(sl.cap, (*loc, "cap"), scope)
+        _warn_if_odd(sl.step, (*loc, "step"), scope)
+        _warn_if_odd(sl.activation_price, (*loc, "activation_price"), scope)
+        _warn_if_odd(sl.cap, (*loc, "cap"), scope)
         return StopRule(
             StopKind.TRAILING,
             trail_step=sl.step,
@@ -138,7 +138,7 @@ def _stop(sl: risk_schema.Stop | None, loc: Loc, scope: Scope) -> StopRule | Non
             offset=sl.offset,
         )
     step = None if trailing is None else trailing.step
-    _warn_if_tiny(step, (*loc, "trailing", "step"), scope)
+    _warn_if_odd(step, (*loc, "trailing", "step"), scope)
     if isinstance(sl, risk_schema.FixedStop) and sl.value < _SUSPICIOUS_PIPS:
         scope.warn(
             (*loc, "value"),
@@ -148,9 +148,11 @@ def _stop(sl: risk_schema.Stop | None, loc: Loc, scope: Scope) -> StopRule | Non
     return StopRule(StopKind(sl.type), sl.value, trail_step=step)
 
 
-def _warn_if_tiny(pips: float | None, loc: Loc, scope: Scope) -> None:
+def _warn_if_odd(pips: float | None, loc: Loc, scope: Scope) -> None:
     if pips is not None and 0 < pips < 1:
         scope.warn(loc, f"{pips:g} is read as {pips:g} pips, a part of one pip")
+    elif pips is not None and pips != round(pips, 1):
+        scope.warn(loc, f"{pips:g} is read as {pips:g} pips, not as a price")
 
 
 def _target(tp: risk_schema.TakeProfit | None, loc: Loc, scope: Scope) -> TargetRule | None:
@@ -174,6 +176,8 @@ def _schedule(activation: schema.Activation | None, scope: Scope) -> Schedule | 
         return None
     schedule = activation.schedule
     handling = schedule.session_handling or SessionHandling.HOLD
+    if "days" in schedule.model_fields_set and not schedule.days:
+        scope.warn(("activation", "schedule", "days"), "names no day, which is read as every day")
     if handling is not SessionHandling.HOLD and not schedule.days and not schedule.hours:
         scope.warn(
             ("activation", "schedule", "session_handling"),

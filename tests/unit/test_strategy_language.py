@@ -150,8 +150,9 @@ risk:
     assert rules.risk.target == TargetRule(
         TargetKind.MULTI, targets=(Target(1.0, 60.0, move_stop=True), Target(2.0, 40.0))
     )
-    (warning,) = subject.warnings
-    assert "percentage beside a monetary stop" in warning
+    held, sized = subject.warnings
+    assert "min_duration: holds nothing back" in held
+    assert "percentage beside a monetary stop" in sized
 
 
 def test_every_operator_has_its_symbol_and_its_word_in_capitals():
@@ -453,6 +454,10 @@ def test_several_atr_columns_are_not_guessed_between(tmp_path):
             ":10 risk.sl.trailing.step: 0.5 is read as 0.5 pips, a part of one pip",
         ),
         (
+            FIXED + "  sl: {type: trailing, step: 5, activation_price: 1.1052}",
+            ":10 risk.sl.activation_price: 1.1052 is read as 1.1052 pips, not as a price",
+        ),
+        (
             FIXED + "  sl: {type: indicator, source: ema_9, trailing: {step: 5}}",
             ":10 risk.sl.trailing: an indicator stop follows its column: step is not used",
         ),
@@ -475,13 +480,21 @@ def test_values_read_differently_by_the_old_system_load_with_a_warning(tmp_path,
             "exit.short: has nothing to close: there is no entry.short",
         ),
         (
+            "exit: {long: {time_based: {min_duration: 1h}}}",
+            "exit.long.time_based.min_duration: holds nothing back: exit.long has no conditions",
+        ),
+        (
+            "activation: {schedule: {days: []}}",
+            "activation.schedule.days: names no day, which is read as every day",
+        ),
+        (
             "activation: {schedule: {session_handling: close_all}}",
             "activation.schedule.session_handling: close_all never comes: a schedule without days "
             "and hours has no end",
         ),
     ],
 )
-def test_what_can_never_act_loads_with_a_warning(tmp_path, block, warning):
+def test_what_cannot_act_as_written_loads_with_a_warning(tmp_path, block, warning):
     (said,) = load(tmp_path, HEAD + ENTRY + RISK + block + "\n").warnings
     assert said.endswith(warning)
 
