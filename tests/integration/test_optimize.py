@@ -31,8 +31,8 @@ entry:
       - {signal: ema_5, operator: crosses_above, value: ema_13}
       - {signal: rsi, operator: "<", value: 70}
 exit:
-  long:
-    time_based: {max_duration: "45m", min_duration: "3m"}
+  long: {conditions: [{signal: rsi, operator: ">", value: 101}],
+    time_based: {max_duration: "45m", min_duration: "3m"}}
 risk:
   position_sizing: {type: fixed, value: 0.1}
   sl: {type: fixed, value: 10}
