@@ -9,6 +9,7 @@ from app.backtest.equity import EquityCurve
 from app.backtest.outcome import Trade
 from app.bus import EventBus
 from app.domain.orders import Deal
+from app.domain.signals import Decision
 from app.events import (
     CycleCompletedEvent,
     EntrySignalEvent,
@@ -67,7 +68,8 @@ class Book:
         self._broker = broker
         self._equity = equity
         self._open: dict[int, _Open] = {}
-        self._regimes: dict[str, str] = {}
+        self._decisions: dict[str, Decision] = {}
+        """The latest of each strategy."""
         self._last: datetime | None = None
         self._booked = False
         self.trades: list[Trade] = []
@@ -89,7 +91,7 @@ class Book:
 
     def _on_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
         for decision in event.decisions:
-            self._regimes[decision.strategy] = decision.regimes.get(decision.timeframe, "") or ""
+            self._decisions[decision.strategy] = decision
 
     def _on_signal(self, _event: EntrySignalEvent) -> None:
         self.signals += 1
@@ -102,7 +104,8 @@ class Book:
         deal = event.deal
         held = self._open.get(deal.position)
         if held is None:
-            regime = self._regimes.get(event.strategy, "")
+            decision = self._decisions.get(event.strategy)
+            regime = decision.regimes.get(decision.timeframe, "") if decision else ""
             held = _Open(event.strategy, deal, regime, self._stops(deal.position))
             self._open[deal.position] = held
         held.bought.add(deal)

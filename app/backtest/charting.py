@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.backtest.outcome import Chart, ChartBar
 from app.bus import EventBus
 from app.domain.broker_time import EPOCH, ServerTime
-from app.domain.market import Timeframe
+from app.domain.market import Candle, Timeframe
 from app.events import NewCandleEvent, RegimeChangedEvent
 
 MOST_BARS = 20_000
@@ -19,6 +19,9 @@ class Charting:
     `timeframes` are those played; the slowest that is fine enough is listened to. `span` is how
     long the run may be.
     """
+
+    _bar: ChartBar
+    """The newest bar."""
 
     def __init__(
         self,
@@ -55,17 +58,20 @@ class Charting:
         candle = event.candle
         if candle.timeframe != self._heard or candle.symbol != self._symbol:
             return
-        bars = self._bars
-        if candle.time < self._ends:
-            last = bars[-1]
-            high, low = max(last.high, candle.high), min(last.low, candle.low)
-            bars[-1] = ChartBar(last.time, last.open, high, low, candle.close, self._regime)
-        else:
-            opens = self._server_time.candle_open(self._drawn, candle.time)
-            self._ends = self._server_time.candle_close(self._drawn, opens)
-            bars.append(
-                ChartBar(opens, candle.open, candle.high, candle.low, candle.close, self._regime)
-            )
+        if candle.time >= self._ends:
+            self._begin_bar(candle)
+        bar = self._bar
+        bar.high = max(bar.high, candle.high)
+        bar.low = min(bar.low, candle.low)
+        bar.close = candle.close
+        bar.regime = self._regime
+
+    def _begin_bar(self, candle: Candle) -> None:
+        opens = self._server_time.candle_open(self._drawn, candle.time)
+        self._ends = self._server_time.candle_close(self._drawn, opens)
+        price = candle.open
+        self._bar = ChartBar(opens, price, price, price, price, self._regime)
+        self._bars.append(self._bar)
 
 
 def _fine_enough(timeframes: Iterable[Timeframe], span: timedelta) -> Timeframe:

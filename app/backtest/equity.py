@@ -34,15 +34,15 @@ class EquityCurve:
 
     def see(self, now: datetime, balance: Decimal, equity: Decimal, *, keep: bool) -> None:
         """Take in what the account is worth; `keep` the point."""
-        self._next_day(now)
+        if now > self._midnight:
+            self._next_day(now)
         self._last = point = EquityPoint(now, balance, equity)
         if equity >= self._peak.equity:
             self._peak = point
             if self._under:
                 self._under = False
                 self._deepest = self._deepest._replace(recovered_at=now)
-        elif self._peak.equity - equity > self._deepest.amount:
-            fall = self._peak.equity - equity
+        elif (fall := self._peak.equity - equity) > self._deepest.amount:
             share = float(fall / self._peak.equity * 100) if self._peak.equity > 0 else 100.0
             self._deepest = Drawdown(fall, share, self._peak.time, now, None)
             self._under = True
@@ -52,7 +52,8 @@ class EquityCurve:
 
     def idle(self, now: datetime) -> None:
         """Take in that time passed, and nothing was open."""
-        self._next_day(now)
+        if now > self._midnight:
+            self._next_day(now)
         self._last = EquityPoint(now, self._last.balance, self._last.equity)
 
     def end(self) -> None:
@@ -60,9 +61,8 @@ class EquityCurve:
         self._keep(self._last)
 
     def _next_day(self, now: datetime) -> None:
-        if now > self._midnight:
-            self._midnight = _day_end(now)
-            self._keep(self._last)
+        self._midnight = _day_end(now)
+        self._keep(self._last)
 
     def _keep(self, point: EquityPoint) -> None:
         low, self._low = self._low, None

@@ -69,8 +69,11 @@ class Drawdown(NamedTuple):
     recovered_at: datetime | None
 
 
-class ChartBar(msgspec.Struct, frozen=True, gc=False):
-    """A bar of the report's chart; `time` is its opening, `regime` the last one known in it."""
+class ChartBar(msgspec.Struct, gc=False):
+    """A bar of the report's chart; `time` is its opening, `regime` the last one known in it.
+
+    The newest one grows with every candle.
+    """
 
     time: datetime
     open: float

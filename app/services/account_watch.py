@@ -10,7 +10,7 @@ import msgspec
 from app.domain.errors import SourceError
 from app.domain.orders import CloseReason, Deal, OrderGone
 from app.risk.limits import Exposure, breached
-from app.services.base import HEALTHY, Health
+from app.services.base import Health
 from app.services.brakes import Brakes
 from app.services.broker_reports import BrokerReports
 from app.services.floor import Floor
@@ -48,10 +48,10 @@ class AccountWatch:
         """Looks in a row that were not answered."""
         self._silence = ""
 
-    def health(self, max_failures: int) -> Health:
-        """Say whether the account answers."""
+    def ailment(self, max_failures: int) -> Health | None:
+        """Return that the account does not answer, from so many looks in a row on."""
         if self._silent < max_failures:
-            return HEALTHY
+            return None
         reason = f"{self._silent} looks at the account in a row failed: {self._silence}"
         return Health(False, reason, foreign=True)
 

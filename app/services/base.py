@@ -75,11 +75,18 @@ class Service:
         return self.handled
 
     def health(self) -> Health:
-        """Say whether the service makes progress."""
-        fails = self.failures_in_a_row >= self.max_failures
-        if fails and self.handled <= self._handled_at_failure:
-            return Health(False, f"{self.failures_in_a_row} failures in a row: {self._last_error}")
+        """Say whether the service makes progress, and if not, why: its ailment before failures."""
+        ailment = self.ailment()
+        if ailment is not None:
+            return ailment
+        fails = self.failures_in_a_row
+        if fails >= self.max_failures and self.handled <= self._handled_at_failure:
+            return Health(False, f"{fails} failures in a row: {self._last_error}")
         return HEALTHY
+
+    def ailment(self) -> Health | None:
+        """Return what keeps the service from its work besides handlers that raise."""
+        return None
 
     def metrics(self) -> dict[str, int | float]:
         """Return the service's counters."""

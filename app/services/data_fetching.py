@@ -152,11 +152,11 @@ class DataFetchingService(Service):
         now = event.time
         candles = self._held
         failed_before = self._failed_fetches
-        due = [
-            (series, seen)
-            for series in self._series
-            if (seen := now - series.lag if series.lag else now) >= series.due or series.fastest
-        ]
+        due = []
+        for series in self._series:
+            seen = now - series.lag if series.lag else now
+            if series.fastest or seen >= series.due:
+                due.append((series, seen))
         if len(due) > 1:
             self._source.expect([Ask(s.symbol, s.timeframe, self._bars, seen) for s, seen in due])
         for series, seen in due:
@@ -174,12 +174,12 @@ class DataFetchingService(Service):
             self._announce(candles, now)
         self.handled += 1
 
-    def health(self) -> Health:
-        """Unhealthy after too many failed cycles in a row."""
-        if self._failed_cycles >= self.max_failures:
-            reason = f"{self._failed_cycles} failed cycles in a row: {self._failure}"
-            return Health(False, reason, foreign=True)
-        return super().health()
+    def ailment(self) -> Health | None:
+        """Return that too many cycles in a row failed to fetch."""
+        if self._failed_cycles < self.max_failures:
+            return None
+        reason = f"{self._failed_cycles} failed cycles in a row: {self._failure}"
+        return Health(False, reason, foreign=True)
 
     def metrics(self) -> dict[str, int | float]:
         """Return the counts of fetches and candles."""

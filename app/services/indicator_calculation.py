@@ -106,11 +106,9 @@ class IndicatorCalculationService(Service):
             )
         self.handled += 1
 
-    def health(self) -> Health:
-        """Unhealthy as soon as one series cannot be calculated."""
-        if self._broken:
-            return Health(False, "; ".join(self._broken.values()))
-        return super().health()
+    def ailment(self) -> Health | None:
+        """Return that a series cannot be calculated; one is enough."""
+        return Health(False, "; ".join(self._broken.values())) if self._broken else None
 
     def metrics(self) -> dict[str, int | float]:
         """Return the counts of rows and regime changes."""

@@ -128,10 +128,9 @@ class TradeExecutionService(Service):
             "profit": float(self.desks.reports.profit),
         }
 
-    def health(self) -> Health:
-        """Unhealthy while the broker does not answer, too."""
-        account = self.desks.watch.health(self.max_failures)
-        return super().health() if account.healthy else account
+    def ailment(self) -> Health | None:
+        """Return that the broker does not answer, while it does not."""
+        return self.desks.watch.ailment(self.max_failures)
 
     @property
     def reduce_only(self) -> bool:

@@ -90,13 +90,14 @@ def on_newest(left: Cell, right: Term, test: Test) -> Rule:
 def on_pair(left: Cell, right: Term, test: Test, earlier: int = 0) -> Rule:
     """Return the rule `test` on a candle and the one before it, `earlier` candles ago."""
     frame, at, row = left.frame, left.at, -1 - left.back - earlier
+    row_before = row - 1
     if isinstance(right, Constant):
         constant = right.value
 
         def against_constant(frames: Frames) -> Truth:
             try:
                 rows = frames[frame]
-                before, now = rows[row - 1].values[at], rows[row].values[at]
+                before, now = rows[row_before].values[at], rows[row].values[at]
             except LookupError:
                 return None
             if before is None or now is None:
@@ -106,12 +107,13 @@ def on_pair(left: Cell, right: Term, test: Test, earlier: int = 0) -> Rule:
         return against_constant
 
     right_at, right_row = right.at, -1 - right.back - earlier
+    right_row_before = right_row - 1
 
     def against_column(frames: Frames) -> Truth:
         try:
             rows = frames[frame]
-            before, now = rows[row - 1].values[at], rows[row].values[at]
-            target_before = rows[right_row - 1].values[right_at]
+            before, now = rows[row_before].values[at], rows[row].values[at]
+            target_before = rows[right_row_before].values[right_at]
             target = rows[right_row].values[right_at]
         except LookupError:
             return None

@@ -42,6 +42,7 @@ class Book:
     __slots__ = (
         "_mark",
         "_marked",
+        "_step",
         "blur",
         "candle",
         "cost",
@@ -70,7 +71,8 @@ class Book:
         self.instrument = instrument
         self.rules = instrument.rules
         self.symbol = self.rules.symbol
-        self.point = float(self.rules.point)
+        self._step = self.rules.point
+        self.point = float(self._step)
         fixed = terms.spread_points
         self.spread = terms.costs * (instrument.usual_spread if fixed is None else ceil(fixed))
         self.data_spread = float(terms.costs) if fixed is None else 0.0
@@ -102,8 +104,8 @@ class Book:
         latest = self.latest
         if self._marked is not latest:
             bid = self.rules.price(latest.close)
-            spread = self._spread_of(latest) * self.rules.point
-            self._mark, self._marked = Mark(self.symbol, bid, bid + spread), latest
+            ask = bid + self._spread_of(latest) * self._step
+            self._mark, self._marked = Mark(self.symbol, bid, ask), latest
         return self._mark
 
     def bar(self, candle: Candle) -> Bar:
