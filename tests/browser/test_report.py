@@ -14,6 +14,19 @@ CHROMIUM = next(
 )
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium on this machine")
 HOSTILE = "<img src=x onerror=\"document.title='got in'\">"
+LABELS = """
+    window.labels = [];
+    const fillText = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const half = this.measureText(text).width / 2;
+        if (text && this.canvas.closest("tr")?.matches(".chart tr:last-child"))
+            labels.push({
+                chart: this.canvas.closest(".chart").id, text,
+                whole: x - half > -1 && x + half < this.canvas.clientWidth + 1,
+            });
+        return fillText.call(this, text, x, y);
+    };"""
+"""Notes what is written on the time axes of the charts, and whether their ends cut it."""
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +45,12 @@ def opened(browser, tmp_path):
     """
     contexts, said, asked = [], [], []
 
-    def open_report(of, width=1280, scheme="light"):
+    def open_report(of, width=1280, scheme="light", script=""):
         path = report.write(of, tmp_path)
         viewport = {"width": width, "height": 900}
         contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme))
         page = contexts[-1].new_page()
+        page.add_init_script(script)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
@@ -226,6 +240,31 @@ def test_it_fits_both_widths_and_follows_the_theme(opened, width, scheme):
     page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
     until(page, "drawn.candles._chart.options().layout.background.color === colour('ground')")
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_no_label_of_a_time_axis_is_cut(opened, width):
+    """Wherever the candles are moved to; the equity, all of it in view, moves its outer ones in.
+
+    Red without `_fits`, with labels that stay as they were, or an equity without fixed edges.
+    """
+    of = chart(count=2_000)
+    page = opened(outcome([of]), width, script=LABELS)
+    frame = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+    for step in range(60):
+        page.evaluate(f"drawn.candles._view(1000 + {step} * 1.3, 150)")
+        page.evaluate(frame)
+    page.click("#everything")
+    in_view(page, 1_999)
+    page.evaluate(frame)
+    labels = page.evaluate("labels")
+    assert [label for label in labels if not label["whole"]] == []
+    texts = {
+        one: {label["text"] for label in labels if label["chart"] == one}
+        for one in ("equity", "candles")
+    }
+    assert "2024" in texts["equity"]
+    assert {"12:00", "18:00"} <= texts["candles"]
 
 
 def test_all_bars_can_be_seen_at_once(opened):

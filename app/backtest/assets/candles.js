@@ -3,6 +3,7 @@
 
 const TEXT_UP_TO = 130; // bars in view
 const PIXELS_A_MARK = 3; // at least, for marks to be told apart
+const HALF_A_LABEL = 20; // pixels, of the widest one of the time axis
 
 /** The bars of a chart as they were before they were packed (see app/backtest/report_data.py). */
 function unpackBars(packed) {
@@ -33,7 +34,9 @@ class CandleChart {
     this._lines = [];
     this._bars = new Map();
     this._chart = makeChart(box);
-    this._chart.timeScale().applyOptions({ minBarSpacing: 0.02 });
+    this._chart.timeScale().applyOptions({
+      minBarSpacing: 0.02, tickMarkFormatter: (time) => (this._fits(time) ? null : ""),
+    });
     this._series = this._chart.addSeries(LightweightCharts.CandlestickSeries, {
       priceLineVisible: false, lastValueVisible: false, borderVisible: true,
     });
@@ -41,7 +44,10 @@ class CandleChart {
     this._backdrop = new Backdrop();
     this._series.attachPrimitive(this._backdrop);
     this._marks = LightweightCharts.createSeriesMarkers(this._series, [], { autoScale: false });
-    this._chart.timeScale().subscribeVisibleLogicalRangeChange(() => this._later());
+    this._chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
+      this._chart.timeScale().applyOptions({}); // forgets the labels of the range before
+      this._later();
+    });
     this._chart.subscribeCrosshairMove((move) => this._say(move.logical));
     this.look();
   }
@@ -85,6 +91,13 @@ class CandleChart {
 
   _typicalWidth() {
     return Math.max(40, Math.min(180, Math.round(this._chart.timeScale().width() / 7)));
+  }
+
+  /** Whether the ends of the time axis leave a label whole. */
+  _fits(time) {
+    const axis = this._chart.timeScale();
+    const x = axis.timeToCoordinate(time);
+    return x >= HALF_A_LABEL && x <= axis.width() - HALF_A_LABEL;
   }
 
   _eventsOf(symbol) {

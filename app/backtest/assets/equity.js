@@ -50,7 +50,9 @@ class EquityChart {
     panes[1].setStretchFactor(1);
     panes[1].priceScale("right").applyOptions({ scaleMargins: { top: 0.06, bottom: 0.08 } });
     this.look();
-    this._chart.timeScale().applyOptions({ minBarSpacing: 0.05 });
+    this._chart.timeScale().applyOptions({
+      minBarSpacing: 0.05, fixLeftEdge: true, fixRightEdge: true, // or it cuts labels at its ends
+    });
     this._chart.timeScale().fitContent();
     this._chart.subscribeCrosshairMove((move) => this._say(move.logical));
     this._chart.subscribeClick((click) => {
