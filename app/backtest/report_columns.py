@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 from app.backtest.outcome import Chart, EquityPoint, Outcome, Trade
+from app.domain.instruments import instrument
 
 _DRAWN = 1_500
 """The equity is drawn with about as many points, all as far apart."""
@@ -34,13 +35,17 @@ class Words:
 
 
 def digits_of(charts: Sequence[Chart], trades: Sequence[Trade]) -> Mapping[str, int]:
-    """Return symbol -> decimal places of its prices, those of the chart where there is one."""
+    """Return symbol -> decimal places of its prices: those it is traded in.
+
+    Those of a symbol that is not recognised are a guess: it may have more where its prices, those
+    of the chart where there is one, are told apart by more.
+    """
     prices: dict[str, list[float]] = {}
     for trade in trades:
         prices.setdefault(trade.symbol, []).extend((float(trade.entry), float(trade.exit)))
     for chart in charts:
         prices[chart.symbol] = [price for bar in chart.bars for price in bar.prices]
-    return {symbol: _digits(of_symbol) for symbol, of_symbol in prices.items()}
+    return {symbol: _digits(symbol, of_symbol) for symbol, of_symbol in prices.items()}
 
 
 def bars(chart: Chart, digits: int, regimes: Words) -> Mapping[str, object]:
@@ -147,7 +152,12 @@ def _runs(chart: Chart, regimes: Words) -> Sequence[tuple[int, int]]:
     return runs
 
 
-def _digits(prices: Sequence[float]) -> int:
+def _digits(symbol: str, prices: Sequence[float]) -> int:
+    known = instrument(symbol)
+    return known.digits if known.recognised else max(known.digits, _telling(prices))
+
+
+def _telling(prices: Sequence[float]) -> int:
     """Return how many places tell the prices apart."""
     highest = max(prices)
     most = _TELLING - 1 - floor(log10(highest)) if highest > 0 else _TELLING

@@ -1,6 +1,7 @@
 """The report of a backtest as a person opens it: from a file, in a browser, offline."""
 
 import shutil
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -112,6 +113,19 @@ def test_the_page_unpacks_the_very_bars(opened):
         (bar.time.timestamp(), *bar.prices) for bar in of.bars
     ]
     assert page.evaluate("drawn.candles.bars.length") == 500
+
+
+def test_prices_have_the_digits_the_symbol_is_traded_in(opened):
+    """Whole in the data but for one close of three digits; filled at two. Red with three."""
+    coin = chart("BTCUSD", price=42_000.0, digits=0)
+    coin.bars[-1] = msgspec.structs.replace(coin.bars[-1], close=coin.bars[-1].open + 0.125)
+    (trade,) = trades_on(coin, 1)
+    filled = msgspec.structs.replace(trade, entry=trade.entry + Decimal("0.01"))
+    page = opened(outcome([coin], [filled]))
+    assert column(page, "Entry") == [f"{filled.entry:,.2f}"]
+    assert column(page, "Exit") == [f"{filled.exit:,.2f}"]
+    assert page.evaluate("drawn.candles._series.priceFormatter().format(42000)") == "42000.00"
+    assert f"O {coin.bars[-1].open:,.2f} " in page.locator("#candle-values").inner_text()
 
 
 def test_a_click_on_a_trade_moves_the_chart_to_it(opened):

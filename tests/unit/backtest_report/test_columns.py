@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import accumulate
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,8 +43,8 @@ def test_bars_can_be_unpacked(steps, places):
         ChartBar(BEGAN + timedelta(minutes=at), *(one / scale for one in step.prices), step.regime)
         for at, step in zip(times, steps, strict=True)
     ]
-    of = Chart("EURUSD", Timeframe("M1"), given_bars)
-    digits = digits_of([of], [])["EURUSD"]
+    of = Chart("X", Timeframe("M1"), given_bars)
+    digits = digits_of([of], [])["X"]
     regimes = Words()
     packed = bars(of, digits, regimes)
     close, minute, unpacked = 0, packed["began"], []
@@ -60,7 +61,10 @@ def test_bars_can_be_unpacked(steps, places):
 
 
 def test_prices_keep_the_digits_that_tell_them_apart():
-    """Noise of floats is not drawn; small prices keep their leading zeros."""
+    """Where the symbol is not known, and not fewer than it is traded in.
+
+    Noise of floats is not drawn; small prices keep their leading zeros.
+    """
 
     def digits(*prices):
         of = Chart("X", Timeframe("M1"), [ChartBar(BEGAN, *prices, "")])
@@ -70,7 +74,22 @@ def test_prices_keep_the_digits_that_tell_them_apart():
     assert digits(42_000.0, 42_001.25, 42_000.0, 42_000.5) == 2
     assert digits(0.1 + 0.2, 0.4, 0.3, 0.3) == 8
     assert digits(0.00001234, 0.00001234, 0.00001234, 0.00001234) == 8
-    assert digits(100.0, 100.0, 100.0, 100.0) == 0
+    assert digits(100.0, 100.0, 100.0, 100.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("symbol", "prices", "digits"),
+    [
+        ("BTCUSD", (42_000.0, 42_001.5, 42_000.0, 42_000.125), 2),
+        ("BTCUSD", (42_000.0, 42_001.0, 42_000.0, 42_000.0), 2),
+        ("EURUSD.r", (1.1, 1.1, 1.1, 1.1), 5),
+        ("USDJPY", (150.1, 150.12345, 150.1, 150.1), 3),
+    ],
+)
+def test_a_known_symbol_has_the_digits_it_is_traded_in(symbol, prices, digits):
+    """Whatever a bar of the data has. Red with the digits of the data."""
+    of = Chart(symbol, Timeframe("M1"), [ChartBar(BEGAN, *prices, "")])
+    assert digits_of([of], []) == {symbol: digits}
 
 
 def test_a_symbol_without_a_chart_has_the_digits_of_its_trades():
