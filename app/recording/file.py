@@ -14,6 +14,7 @@ failure.
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import BufferedIOBase
@@ -30,6 +31,8 @@ FORMAT = "trading-session"
 VERSION = 1
 
 Entry: TypeAlias = list[Any]
+
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class DamagedError(ConfigurationError):
@@ -164,7 +167,7 @@ class Recording:
         number, line = next(self._lines, (1, b""))
         try:
             found = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except _NO_JSON:
             found = None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ConfigurationError(f"{self.path}: expected a recorded session, this is none")
@@ -185,7 +188,7 @@ class Recording:
     def _decoded(self, number: int, line: bytes) -> object:
         try:
             return msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except _NO_JSON:
             raise self.damaged(number) from None
 
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
@@ -198,6 +201,8 @@ class Recording:
                         yield number, line
         except EOFError:
             return
+        except zlib.error:
+            raise self.damaged(self._at + 1) from None
         except OSError as error:
             raise ConfigurationError(f"{self.path}: {error.strerror or error}") from None
 

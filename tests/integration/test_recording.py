@@ -226,6 +226,28 @@ def test_what_is_no_recording_is_refused_in_one_line(session, replay, tmp_path):
     assert replay(file).code == 0
 
 
+def test_damaged_bytes_are_refused_in_one_line(session, replay):
+    """No UTF-8, and a gzipped file with wrong bytes in the middle. Red with a traceback."""
+    file = session()
+    lines = file.read_bytes().splitlines(keepends=True)
+    no_text = lines[3].replace(b"EURUSD", b"EUR\x87SD", 1)
+    file.write_bytes(b"".join([*lines[:3], no_text, *lines[4:]]))
+    again = replay(file)
+    assert (again.code, again.err.count("\n")) == (78, 1)
+    assert ":4: the recording is damaged" in again.err
+    file.write_bytes(no_text)
+    assert "expected a recorded session" in replay(file).err
+
+    packed = bytearray(gzip.compress(b"".join(lines)))
+    middle = len(packed) // 2
+    packed[middle : middle + 64] = bytes(64)
+    zipped = file.with_suffix(".jsonl.gz")
+    zipped.write_bytes(packed)
+    again = replay(zipped)
+    assert (again.code, again.err.count("\n")) == (78, 1)
+    assert "the recording is damaged" in again.err
+
+
 def test_the_folder_is_made_for_its_owner_alone(session, folder, replay):
     """RECORDING_FOLDER says where; I27: nobody else reads it."""
     file = session(RECORDING_FOLDER="elsewhere/deep")
