@@ -330,7 +330,7 @@ class _Series:
             before = since
 
     def _between(self, since: int, before: int) -> list[Candle]:
-        bars = self._feed.bars(since, before)
+        bars = self._feed.bars(since, min(before, self._end))
         if self._timeframe != self._feed.timeframe:
             bars = aggregate(bars, self._timeframe, self._server_time)
         closes = self._server_time.candle_closes(self._timeframe, bars.time)

@@ -1,13 +1,14 @@
 """Keeps the books of a backtest while it runs: every trade, the equity, what was refused."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from app.backtest.equity import EquityCurve
 from app.backtest.outcome import Trade
 from app.bus import EventBus
+from app.domain.broker_time import EPOCH
 from app.domain.orders import Deal
 from app.domain.signals import Decision
 from app.events import (
@@ -70,10 +71,10 @@ class Book:
         self._open: dict[int, _Open] = {}
         self._decisions: dict[str, Decision] = {}
         """The latest of each strategy."""
-        self._last: datetime | None = None
+        self._now = self._exposed_since = EPOCH
+        self._exposed = timedelta()
         self._booked = False
         self.trades: list[Trade] = []
-        self.exposed = timedelta()
         self.signals = 0
         self.refused: Counter[str] = Counter()
         bus.subscribe(StrategiesEvaluatedEvent, self._on_evaluated, owner="backtest")
@@ -88,6 +89,12 @@ class Book:
     def still_open(self) -> int:
         """How many positions are open."""
         return len(self._open)
+
+    @property
+    def exposed(self) -> timedelta:
+        """The market time in which at least one position was open."""
+        going_on = self._now - self._exposed_since if self._open else timedelta()
+        return self._exposed + going_on
 
     def _on_evaluated(self, event: StrategiesEvaluatedEvent) -> None:
         for decision in event.decisions:
@@ -104,6 +111,8 @@ class Book:
         deal = event.deal
         held = self._open.get(deal.position)
         if held is None:
+            if not self._open:
+                self._exposed_since = max(deal.time, self._exposed_since)
             decision = self._decisions.get(event.strategy)
             regime = decision.regimes.get(decision.timeframe, "") if decision else ""
             held = _Open(event.strategy, deal, regime, self._stops(deal.position))
@@ -122,6 +131,10 @@ class Book:
         if held is None:
             return
         del self._open[deal.position]
+        if not self._open:
+            ended = max(deal.time, self._exposed_since)
+            self._exposed += ended - self._exposed_since
+            self._exposed_since = ended
         self.trades.append(
             Trade(
                 ticket=deal.position,
@@ -158,11 +171,9 @@ class Book:
             account = self._broker.account()
             self._equity.see(now, account.balance, account.equity, keep=self._booked)
             self._booked = False
-            if self._open and self._last is not None:
-                self.exposed += now - self._last
         else:
             self._equity.idle(now)
-        self._last = now
+        self._now = now
 
     def _stops(self, ticket: int) -> _Stops:
         for position in self._broker.positions():

@@ -7,7 +7,7 @@ same. A strategy that was never ready, or was shown no more of the past, has pas
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 from app.backtest.coverage import Gaps, Readiness, deepened, lacks
@@ -95,11 +95,8 @@ def looks_ahead(play: Callable[[datetime | None], Play], gaps: Gaps | None = Non
     """
     gaps = Gaps() if gaps is None else gaps
     whole = play(None)
-    began, until = whole.span
     looked_at = whole.step * LOOKED_AT
-    step = (until - began) / CUTS
-    cuts = [began + step * number for number in range(1, CUTS)]
-    spans = [_Span(cut - looked_at, cut) for cut in cuts]
+    spans = [_Span(cut - looked_at, cut) for cut in _cuts(whole, looked_at)]
     witness = _Witness(whole, spans)
     told: set[str] = set()
     readiness = Readiness()
@@ -108,6 +105,20 @@ def looks_ahead(play: Callable[[datetime | None], Play], gaps: Gaps | None = Non
         _compare(readiness, future, cut_off)
         yield from _new(told, _differences(future, cut_off, "with the future"))
     gaps.wholly += readiness.gaps(whole.strategies)
+
+
+def _cuts(play: Play, looked_at: timedelta) -> Sequence[datetime]:
+    """Return when the future is cut off; a time before which nothing trades is moved on."""
+    began, until = play.span
+    cuts: dict[datetime, None] = {}
+    for number in range(1, CUTS):
+        cut = began + (until - began) / CUTS * number
+        first = play.next_close(cut - looked_at)
+        if first is not None and first > cut:
+            cut = first - play.step + looked_at
+        if cut < until:
+            cuts[cut] = None
+    return list(cuts)
 
 
 def warms_up_too_late(play: Callable[[int], Play], gaps: Gaps | None = None) -> Iterator[str]:

@@ -54,6 +54,7 @@ class Play:
         self._name = name
         self._costs = costs
         self._parts = parts
+        self._source = source
         self._progress: Callable[[datetime], object] = lambda _: None
         self._interrupted = False
         self._began, self._until = source.start_time, source.end_time
@@ -91,6 +92,10 @@ class Play:
         """When the first candle closes: after the weekend, where one begins on a Saturday."""
         return self._first_close
 
+    def next_close(self, after: datetime) -> datetime | None:
+        """Return when the next candle of any series closes; ``None`` when none will."""
+        return self._source.next_close(after)
+
     @property
     def strategies(self) -> tuple[Strategy, ...]:
         """The strategies of all symbols."""
@@ -103,7 +108,7 @@ class Play:
 
     def history(self) -> dict[Series, int]:
         """Return how many of them the data have before the start."""
-        source, wanted = self._parts.source, self.history_bars
+        source, wanted = self._source, self.history_bars
         return {
             (symbol, timeframe): len(source.latest(symbol, timeframe, wanted, self._began))
             for symbol, timeframe in self._parts.indicators

@@ -7,15 +7,17 @@ import re
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
+import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from app import assembly, main_backtest, settings
+from app.adapters import replay
 from app.adapters.replay import ReplaySource
 from app.backtest import honesty
 from app.backtest.play import Play
@@ -24,6 +26,7 @@ from app.live_trading import LiveTradingManager
 from tests.integration.conftest import Run
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+FRIDAY_EVENING = datetime(2025, 1, 10, 21, 40, tzinfo=UTC)
 TOMORROW = datetime(2030, 1, 1, tzinfo=UTC)
 REAL = Path(__file__).parents[2] / "../shared/market_data"
 
@@ -108,6 +111,30 @@ class TestParity:
         self.check(names)
 
 
+def test_exposure_is_the_time_between_opening_and_closing(folder, configuration, bars_file):
+    """A position opened on Friday's last candle and closed on Sunday's first is open all weekend.
+
+    Red when the candle that closes a position does not count.
+    """
+    trading = strategy("weekend", RISING).replace(
+        "risk:",
+        "exit:\n  long:\n    conditions:\n"
+        "      - {signal: close, operator: '>', value: 0, timeframe: '1'}\nrisk:",
+    )
+    configuration({"weekend": trading})
+    rising = [1.1 + 0.0001 * minute for minute in range(12)]
+    friday = bars_file(rising, "EURUSD.csv", FRIDAY_EVENING).read_text()
+    sunday = bars_file(rising, "sunday.csv", FRIDAY_EVENING + 2 * timedelta(days=1)).read_text()
+    Path("EURUSD.csv").write_text(friday + sunday.partition("\n")[2])
+    names = {**environ("EURUSD.csv"), "TRADING_TIMEFRAMES": "1"}
+    play = Play("test", parts_of(names))
+    play.run()
+    outcome = play.outcome()
+    held = [one.closed_at - one.opened_at for one in outcome.trades]
+    assert max(held) > timedelta(days=1)
+    assert outcome.exposed == sum(held, timedelta())
+
+
 class Peeking(ReplaySource):
     """History whose newest candle has the next one's high, where there is a next one."""
 
@@ -115,7 +142,7 @@ class Peeking(ReplaySource):
         candles = list(super().latest(symbol, timeframe, count, now))
         if candles and (later := super().after(symbol, timeframe, candles[-1].time, TOMORROW)):
             high = max(candles[-1].high, later[0].high)
-            candles[-1] = msgspec.structs.replace(candles[-1], high=high)
+            candles[-1] = replace(candles[-1], high=high)
         return candles
 
 
@@ -129,6 +156,41 @@ class TestHonesty:
             return Play("test", parts)
 
         return play
+
+    def test_a_peek_of_what_joins_candles_is_named(self, bars, monkeypatch):
+        """M15 candles that know a close an hour later. Red when only closed candles are cut off."""
+        aggregate = replay.aggregate
+
+        def peeking(base, timeframe, server_time):
+            joined = aggregate(base, timeframe, server_time)
+            later = np.searchsorted(base.time, joined.time + 4500)
+            return replace(joined, close=base.close[np.minimum(later, len(base.time) - 1)])
+
+        honest = list(honesty.looks_ahead(self.played(environ(bars), False)))
+        monkeypatch.setattr(replay, "aggregate", peeking)
+        named = list(honesty.looks_ahead(self.played(environ(bars), False)))
+        assert honest == []
+        assert any("EURUSD M15 column 'close'" in line for line in named)
+
+    def test_the_future_is_cut_off_where_candles_were(self, folder, simulated_bars):
+        """Red when a cut at the weekend compares nothing."""
+        frame = simulated_bars(days=8)
+        frame.to_csv("EURUSD.csv", index=False)
+        closed = frame["time"] + timedelta(minutes=1)
+        play = self.played(environ("EURUSD.csv"), False)
+        cuts = []
+
+        def noted(until=None):
+            cuts.append(until)
+            return play(until)
+
+        assert list(honesty.looks_ahead(noted)) == []
+        whole, *cuts = cuts
+        assert whole is None
+        assert len(cuts) == honesty.CUTS - 1
+        looked_at = timedelta(minutes=honesty.LOOKED_AT)
+        seen = [((cut - looked_at < closed) & (closed <= cut)).sum() for cut in cuts]
+        assert min(seen) > 0
 
     @pytest.mark.parametrize("peeks", [False, True])
     def test_a_peek_is_named_by_its_column(self, bars, peeks):
