@@ -23,13 +23,13 @@ import typer
 from app import assembly, settings
 from app.adapters.paper.broker import PaperBroker
 from app.assembly import Parts
-from app.backtest import figures, files, honesty, report, tables
+from app.backtest import figures, files, honesty, tables
 from app.backtest.coverage import Gaps
 from app.backtest.options import names_of
 from app.backtest.outcome import Outcome
 from app.backtest.play import Play
 from app.command_line import exit_code, new_command_line, warn
-from app.domain.errors import ConfigurationError, nearest
+from app.domain.errors import ConfigurationError, UsageError, nearest
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
 from app.settings import Settings
@@ -97,6 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
         ] = None,
     ) -> None:
         """Play history through the services that trade live, and say what came of it."""
+        if check_look_ahead and check_warm_up:
+            raise UsageError("expected one of --check-look-ahead and --check-warm-up at a time")
+        if out is not None and (check_look_ahead or check_warm_up):
+            raise UsageError("--out: a check writes no files, expected one or the other")
         assembly.set_up_logging(LoggingSettings(level=LogLevel.ERROR), to_file=False)
         names = names_of(
             config, data or [], begin=begin, end=end, symbols=symbol or [], capital=capital
@@ -197,7 +201,7 @@ def _run(play: Play, out: Path | None) -> None:
         print(line)
     print(f"{outcome.candles:,} candles in {took:.1f} s")
     if out is not None:
-        for path in (*files.write(outcome, out), report.write(outcome, out)):
+        for path in files.write(outcome, out):
             print(f"wrote {path}")
 
 

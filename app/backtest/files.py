@@ -1,4 +1,4 @@
-"""The files of a backtest: trades and equity as CSV and Parquet, the figures as JSON.
+"""The files of a backtest: trades and equity as CSV and Parquet, the figures as JSON, the report.
 
 The same outcome gives the same bytes. Times are UTC; money, prices and volumes are exact in CSV and
 JSON (text), in Parquet decimals of 12 digits after the point.
@@ -20,6 +20,7 @@ import msgspec
 
 from app.backtest.figures import by_regime, by_strategy, monthly, whole
 from app.backtest.outcome import EquityPoint, Outcome, Trade
+from app.backtest.report import page
 from app.domain.errors import ConfigurationError, PermissionDeniedError
 
 _DIGITS, _SCALE = 38, 12
@@ -106,6 +107,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
         folder / "equity.csv": _csv(_EQUITY_COLUMNS, equity),
         folder / "equity.parquet": _parquet(_EQUITY_COLUMNS, equity),
         folder / "figures.json": _figures(outcome),
+        folder / "report.html": _bytes(page(outcome)),
     }
     at = folder
     beside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}

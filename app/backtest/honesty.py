@@ -108,17 +108,19 @@ def looks_ahead(play: Callable[[datetime | None], Play], gaps: Gaps | None = Non
 
 
 def _cuts(play: Play, looked_at: timedelta) -> Sequence[datetime]:
-    """Return when the future is cut off; a time before which nothing trades is moved on."""
+    """Return when the future is cut off, each time once and before the end."""
     began, until = play.span
-    cuts: dict[datetime, None] = {}
-    for number in range(1, CUTS):
-        cut = began + (until - began) / CUTS * number
-        first = play.next_close(cut - looked_at)
-        if first is not None and first > cut:
-            cut = first - play.step + looked_at
-        if cut < until:
-            cuts[cut] = None
-    return list(cuts)
+    step = (until - began) / CUTS
+    cuts = (_past_gap(play, began + step * number, looked_at) for number in range(1, CUTS))
+    return [cut for cut in dict.fromkeys(cuts) if cut < until]
+
+
+def _past_gap(play: Play, time: datetime, looked_at: timedelta) -> datetime:
+    """Return `time`, or where it lies in a gap of the data, `looked_at` after that gap."""
+    closes = play.next_close(time)
+    if closes is None or closes - time <= play.step:
+        return time
+    return closes - play.step + looked_at
 
 
 def warms_up_too_late(play: Callable[[int], Play], gaps: Gaps | None = None) -> Iterator[str]:
@@ -130,8 +132,8 @@ def warms_up_too_late(play: Callable[[int], Play], gaps: Gaps | None = None) -> 
     gaps = Gaps() if gaps is None else gaps
     once, twice = play(1), play(2)
     strategies = deepened(once, twice, gaps)
-    began = once.first_close - once.step
-    span = _Span(began, began + once.step * LOOKED_AT)
+    began, looked_at = once.first_close - once.step, once.step * LOOKED_AT
+    span = _Span(began, _past_gap(once, began + looked_at, looked_at))
     short, long = _Witness(once, [span]).of(span), _Witness(twice, [span]).of(span)
     told: set[tuple[str, str]] = set()
     for moment, decision in short.decisions.items():

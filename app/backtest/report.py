@@ -7,46 +7,16 @@ What comes from strategies and data is a block of JSON that the scripts show as 
 import base64
 import hashlib
 import html
+import json
 import re
-from contextlib import suppress
 from importlib.resources import files
-from pathlib import Path
 
 import msgspec
 
 from app.backtest.outcome import Outcome
 from app.backtest.report_data import packed
-from app.domain.errors import ConfigurationError, PermissionDeniedError
 
-NAME = "report.html"
 _SCRIPTS = ("base", "backdrop", "candles", "equity", "trades", "page")
-
-
-def write(outcome: Outcome, folder: Path) -> Path:
-    """Write `report.html` into `folder`, which is made, and return its path.
-
-    Whoever opens it meanwhile sees the old file or the new one.
-
-    Raises:
-        PermissionDeniedError: the system does not allow it.
-        ConfigurationError: it cannot be written for another reason.
-
-    """
-    path = folder / NAME
-    fresh = folder / f".{NAME}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            fresh.write_bytes(page(outcome).encode())
-            fresh.replace(path)
-        finally:
-            with suppress(OSError):
-                fresh.unlink()
-    except PermissionError as error:
-        raise PermissionDeniedError(f"{path}: {error.strerror}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from None
-    return path
 
 
 def page(outcome: Outcome) -> str:
@@ -80,4 +50,5 @@ def _hash(text: str) -> str:
 
 def _embedded(content: object) -> str:
     """Return JSON in which nothing can end the script element it stands in."""
-    return msgspec.json.encode(content).decode().replace("<", "\\u003c")
+    text = json.dumps(msgspec.to_builtins(content), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")

@@ -15,7 +15,7 @@ from app.domain.errors import GaveUpError, OperatorError
 from app.optimize.plan import Plan
 from app.optimize.scores import Tried
 from app.optimize.storage import opened
-from app.optimize.study import done, found, studied, tried, try_next
+from app.optimize.study import begin_with_file, done, found, studied, tried, try_next
 from app.optimize.windows import Window
 from app.setting_services import LoggingSettings
 from app.setting_values import LogLevel
@@ -55,6 +55,7 @@ def search(
     """
     with opened(plan.wish.storage) as storage:
         study = studied(plan, window, storage)
+        begin_with_file(plan, study)
         if done(study) < plan.wish.trials and not stopped():
             if plan.wish.jobs == 1:
                 _work(plan, window, study, _Turns(plan.wish.trials), stopped, progress=progress)
@@ -130,7 +131,10 @@ def _share(
         raise kind(text)
     for worker in workers:
         if worker.exitcode and not stopped():
-            raise GaveUpError(f"a worker of the search ended with exit code {worker.exitcode}")
+            raise GaveUpError(
+                f"a worker of the search ended with exit code {worker.exitcode}: "
+                "what was tried is kept, the same command goes on"
+            )
 
 
 @contextmanager

@@ -21,10 +21,11 @@ from app.optimize.windows import Window
 
 _MADE_WITH = "made_with"
 _GONE = TrialState.FAIL
+_SURE = (TrialState.WAITING, TrialState.COMPLETE)
 
 
 def studied(plan: Plan, window: Window, storage: optuna.storages.RDBStorage) -> Study:
-    """Return the study of a window: the one there is, else a new one that begins with the file.
+    """Return the study of a window: the one there is, else a new one.
 
     Raises:
         ConfigurationError: there is one of that name that was made with something else.
@@ -41,13 +42,20 @@ def studied(plan: Plan, window: Window, storage: optuna.storages.RDBStorage) -> 
             return studied(plan, window, storage)
     if _MADE_WITH not in study.user_attrs:
         study.set_user_attr(_MADE_WITH, dict(plan.made_with))
+    return study
+
+
+def begin_with_file(plan: Plan, study: Study) -> None:
+    """Let the file's own values be tried next, unless they were tried or are going to be.
+
+    A trial that runs may be of a process that was killed: it is no reason not to.
+    """
     of_file = values_of_file(plan.parameters)
     if of_file is not None and not any(
-        trial.user_attrs.get("of_file") and trial.state is not _GONE
+        trial.user_attrs.get("of_file") and trial.state in _SURE
         for trial in study.get_trials(deepcopy=False)
     ):
         study.enqueue_trial(dict(of_file), user_attrs={"of_file": True})
-    return study
 
 
 def found(plan: Plan, window: Window, storage: optuna.storages.RDBStorage) -> Study | None:

@@ -36,7 +36,7 @@ _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class DamagedError(ConfigurationError):
-    """A line of a recording is not what was written."""
+    """A recording, or a line of it, cannot be read as it was written."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +204,7 @@ class Recording:
         except zlib.error:
             raise self.damaged(self._at + 1) from None
         except OSError as error:
-            raise ConfigurationError(f"{self.path}: {error.strerror or error}") from None
+            raise DamagedError(f"{self.path}: {error.strerror or error}") from None
 
     def _opened(self) -> BufferedIOBase:
         if self.path.suffix == ".gz":

@@ -38,6 +38,12 @@ def browser():
         browser.close()
 
 
+def written(of, folder):
+    path = folder / "report.html"
+    path.write_text(report.page(of), "utf-8")
+    return path
+
+
 @pytest.fixture
 def opened(browser, tmp_path):
     """Open the report of an outcome; at the end nothing was asked of a network and nothing failed.
@@ -47,7 +53,7 @@ def opened(browser, tmp_path):
     contexts, said, asked = [], [], []
 
     def open_report(of, width=1280, scheme="light", script=""):
-        path = report.write(of, tmp_path)
+        path = written(of, tmp_path)
         viewport = {"width": width, "height": 900}
         contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme))
         page = contexts[-1].new_page()
@@ -222,7 +228,7 @@ def test_a_name_that_is_markup_is_shown_as_text(opened):
 def test_the_policy_forbids_network_and_other_scripts(browser, tmp_path, act, rule):
     """Red without the policy in the head of the page."""
     page = browser.new_page()
-    page.goto(report.write(outcome(), tmp_path).as_uri())
+    page.goto(written(outcome(), tmp_path).as_uri())
     page.evaluate(
         "window.forbidden = [];"
         "document.addEventListener('securitypolicyviolation',"

@@ -21,6 +21,7 @@ from app.optimize.plan import Wish, planned
 from app.optimize.scores import WORST
 from app.optimize.search import search
 from app.optimize.storage import opened
+from app.optimize.study import begin_with_file, studied
 from app.strict_yaml import load as load_yaml
 
 RULES = """name: searched
@@ -289,6 +290,16 @@ class TestSeed:
 
 
 class TestStudies:
+    def test_a_search_killed_in_its_first_trial_still_tries_the_file(self, place):
+        """Its trial runs for ever, as far as the storage knows. Red when that one counts."""
+        place()
+        plan = plan_of("sqlite:///killed.db", trials=3)
+        with opened(plan.wish.storage) as storage:
+            study = studied(plan, plan.windows[0], storage)
+            begin_with_file(plan, study)
+            assert study.ask().user_attrs["of_file"]
+        assert [trial.of_file for trial in searched(plan)] == [True, False, False]
+
     def test_trials_that_are_there_count(self, optimize):
         assert optimize("--trials", "3", "--out", "out").code == 0
         before = trials_in("out")

@@ -28,7 +28,14 @@ from tests.unit.backtest.outcomes import (
     trades_of,
 )
 
-NAMES = ["trades.csv", "trades.parquet", "equity.csv", "equity.parquet", "figures.json"]
+NAMES = [
+    "trades.csv",
+    "trades.parquet",
+    "equity.csv",
+    "equity.parquet",
+    "figures.json",
+    "report.html",
+]
 
 
 def rows(path):
@@ -192,7 +199,9 @@ def test_the_same_outcome_is_the_same_bytes(tmp_path_factory, run):
         assert path.read_bytes() == other.read_bytes()
     total = figures_of(run.trades).net_profit
     assert sum(Decimal(row["net"]) for row in rows(paths[0])) == total
-    assert json.loads(paths[-1].read_bytes())["whole"]["figures"]["net_profit"] == str(total)
+    assert json.loads((folder / "one" / "figures.json").read_bytes())["whole"]["figures"][
+        "net_profit"
+    ] == str(total)
 
 
 def test_the_order_in_which_reasons_came_up_is_not_told(tmp_path):
@@ -212,6 +221,7 @@ def test_what_utf8_cannot_hold_is_escaped(tmp_path):
     text = (tmp_path / "figures.json").read_text(encoding="utf-8")
     assert json.loads(text)["name"] == "a\udcffb"
     assert "ümlaut 🙂" in text
+    assert "<title>Backtest a\\udcffb</title>" in (tmp_path / "report.html").read_text("utf-8")
 
 
 # Folders and disks
@@ -221,10 +231,10 @@ def test_a_folder_is_made_and_older_files_are_replaced(tmp_path):
     folder = tmp_path / "runs" / "one"
     files.write(a_run(), folder)
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
-    (folder / "report.html").write_text("of somebody else")
+    (folder / "notes.txt").write_text("of somebody else")
     paths = files.write(outcome(trades=trades_of("1")), folder)
     assert paths == [folder / name for name in NAMES]
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*NAMES, "report.html"])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*NAMES, "notes.txt"])
     assert all(path.stat().st_ino != before[path.name] for path in paths)
     assert len(rows(folder / "trades.csv")) == 1
 

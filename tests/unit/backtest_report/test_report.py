@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import json
-import os
-import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -13,7 +11,6 @@ import msgspec
 import pytest
 
 from app.backtest import report
-from app.domain.errors import ConfigurationError, PermissionDeniedError
 from tests.unit.backtest_report.outcomes import chart, outcome, trades_on
 
 HOSTILE = "<img src=x onerror=\"document.title='got in'\">"
@@ -109,12 +106,8 @@ def test_its_policy_allows_its_own_scripts_and_nothing_else():
     assert len(hashes("script")) == 2
 
 
-def test_the_same_outcome_gives_the_same_bytes(tmp_path):
-    first = report.write(outcome(), tmp_path / "one" / "two")
-    second = report.write(outcome(), tmp_path)
-    assert first == tmp_path / "one" / "two" / "report.html"
-    assert first.read_bytes() == second.read_bytes()
-    assert [path.name for path in first.parent.iterdir()] == ["report.html"]
+def test_the_same_outcome_gives_the_same_page():
+    assert report.page(outcome()) == report.page(outcome())
 
 
 def test_every_figure_is_there():
@@ -175,38 +168,6 @@ def test_durations_are_said_in_two_units(lasts, said):
         label: text for label, text, _ in Page(report.page(outcome(trades=[held]))).data["figures"]
     }
     assert figures["Average duration"] == said
-
-
-def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    """One line names the file; no half of it stays. Red when it is written in place."""
-    path = report.write(outcome(), tmp_path)
-    before = path.read_bytes()
-    (tmp_path / ".report.html.part").mkdir()
-    with pytest.raises(ConfigurationError, match=re.escape(str(path))):
-        report.write(outcome(name="another"), tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_a_failed_replacement_leaves_no_part(tmp_path):
-    (tmp_path / "report.html").mkdir()
-    with pytest.raises(ConfigurationError, match=r"report\.html"):
-        report.write(outcome(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
-@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs setresuid, to be another user")
-def test_a_missing_permission_is_named(tmp_path):
-    """Exit code 77: somebody has to grant it. Root, who may write anywhere, acts as another."""
-    me = os.geteuid()
-    tmp_path.chmod(0o500)
-    os.setresuid(-1, 65534 if me == 0 else me, me)
-    try:
-        with pytest.raises(PermissionDeniedError, match="Permission denied") as denied:
-            report.write(outcome(), tmp_path / "new")
-    finally:
-        os.setresuid(-1, me, me)
-        tmp_path.chmod(0o700)
-    assert str(tmp_path / "new" / "report.html") in str(denied.value)
 
 
 def test_the_charts_are_the_published_ones():
