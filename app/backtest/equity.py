@@ -1,7 +1,9 @@
 """The equity as it goes: a point a day and a trade, and the deepest fall."""
 
+from bisect import bisect_left
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
 from app.backtest.outcome import Drawdown, EquityPoint
 from app.backtest.returns import MOMENT
@@ -13,8 +15,8 @@ class EquityCurve:
     """Keeps what is needed of the equity, not every value of it.
 
     Kept are the last point of each day (UTC; a point at midnight is that of the day before), those
-    that must be kept, and between two of them the deepest fall yet below an earlier peak. Money is
-    account currency, times aware UTC.
+    that must be kept, and the ends of each fall that was the deepest yet when one of them was kept.
+    Money is account currency, times aware UTC.
     """
 
     def __init__(self, capital: Decimal, began: datetime) -> None:
@@ -23,8 +25,8 @@ class EquityCurve:
         self._peak = self._last
         self._deepest = Drawdown(Decimal(0), 0.0, began, began, None)
         self._under = False
-        self._low: EquityPoint | None = None
-        """The deepest point, until it is kept."""
+        self._fall: tuple[EquityPoint, ...] = ()
+        """The ends of the deepest fall, until they are kept."""
         self.points = [self._last]
 
     @property
@@ -46,7 +48,7 @@ class EquityCurve:
             share = float(fall / self._peak.equity * 100) if self._peak.equity > 0 else 100.0
             self._deepest = Drawdown(fall, share, self._peak.time, now, None)
             self._under = True
-            self._low = point
+            self._fall = (self._peak, point)
         if keep:
             self._keep(point)
 
@@ -65,13 +67,18 @@ class EquityCurve:
         self._keep(self._last)
 
     def _keep(self, point: EquityPoint) -> None:
-        low, self._low = self._low, None
-        if low is not None and self.points[-1].time < low.time < point.time:
-            self.points.append(low)
+        for extreme in self._fall:
+            self._insert(extreme)
+        self._fall = ()
         if self.points[-1].time == point.time:
             self.points[-1] = point
         else:
             self.points.append(point)
+
+    def _insert(self, extreme: EquityPoint) -> None:
+        at = bisect_left(self.points, extreme.time, key=attrgetter("time"))
+        if at == len(self.points) or self.points[at].time != extreme.time:
+            self.points.insert(at, extreme)
 
 
 def _day_end(at: datetime) -> datetime:

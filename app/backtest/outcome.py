@@ -99,7 +99,7 @@ class Chart(NamedTuple):
 class Outcome(msgspec.Struct, frozen=True):
     """All of it.
 
-    `equity` has a point where a day ends, a trade closes or the equity is at its lowest yet;
+    `equity` has a point where a day ends, a trade closes, the deepest fall begins and ends;
     `exposed` is the market time in which something was open; `refused` counts entry signals that
     were not traded, by reason; `complete` is ``False`` when the run was ended before its data.
     """

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import ceil, floor, log10
 
-from app.backtest.outcome import Chart, EquityPoint, Outcome, Trade
+from app.backtest.outcome import Chart, Outcome, Trade
 from app.domain.instruments import instrument
 
 _DRAWN = 1_500
@@ -80,7 +80,7 @@ def equity(outcome: Outcome) -> Mapping[str, object]:
 
     The drawdown is in percent of the peak, negative.
     """
-    points = _with_deepest(outcome)
+    points = outcome.equity
     began, ended = _seconds(points[0].time), _seconds(points[-1].time)
     step = max(1, ceil((ended - began) / _DRAWN / _MINUTE)) * _MINUTE
     count = (ended - began) // step + 1
@@ -127,20 +127,6 @@ def trades(of_run: Sequence[Trade], words: Words) -> Mapping[str, Sequence[float
         "spread": [float(trade.spread) for trade in of_run],
         "net": [float(trade.net) for trade in of_run],
     }
-
-
-def _with_deepest(outcome: Outcome) -> Sequence[EquityPoint]:
-    """Return the points in order, the peak before the deepest fall and its low among them."""
-    start = EquityPoint(outcome.began, outcome.capital, outcome.capital)
-    points = {point.time: point for point in (start, *outcome.equity)}
-    fall = outcome.drawdown
-    if fall.amount > 0 and fall.percent > 0:
-        peak = fall.amount * 100 / Decimal(str(fall.percent))
-        for time, worth in ((fall.peak_at, peak), (fall.low_at, peak - fall.amount)):
-            earlier = [point for point in points.values() if point.time <= time]
-            balance = max(earlier, key=lambda point: point.time, default=start).balance
-            points.setdefault(time, EquityPoint(time, balance, worth))
-    return sorted(points.values(), key=lambda point: point.time)
 
 
 def _runs(chart: Chart, regimes: Words) -> Sequence[tuple[int, int]]:

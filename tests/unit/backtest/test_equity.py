@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,10 @@ STEPS = st.lists(st.tuples(st.integers(-300, 300), st.booleans(), st.booleans())
 
 @given(hours=HOURS, began=st.integers(0, 30), steps=STEPS)
 def test_days_and_months_are_those_of_every_point(hours, began, steps):
-    """Red when a point at midnight is taken for the first of the day it begins."""
+    """Red when a point at midnight is taken for the first of the day it begins.
+
+    The deepest fall is that of the points kept. Red when its peak is not kept.
+    """
     now = JANUARY + timedelta(hours=began)
     curve = EquityCurve(CAPITAL, now)
     every, equity = [EquityPoint(now, CAPITAL, CAPITAL)], CAPITAL
@@ -32,6 +36,11 @@ def test_days_and_months_are_those_of_every_point(hours, began, steps):
             curve.idle(now)
         every.append(EquityPoint(now, equity, equity))
     curve.end()
+    falls = [peak.equity - low.equity for peak, low in combinations(curve.points, 2)]
+    assert max([Decimal(0), *falls]) == curve.drawdown.amount
+    ends = {curve.drawdown.peak_at, curve.drawdown.low_at}
+    assert ends <= {point.time for point in curve.points}
+    assert curve.points == sorted(curve.points, key=lambda point: point.time)
     kept, all_of_it = outcome(equity=curve.points), outcome(equity=every)
     assert daily_returns(kept) == daily_returns(all_of_it)
     assert [(it.month, it.return_percent) for it in monthly(kept)] == [

@@ -134,20 +134,6 @@ def walked(changes):
     return points, worst
 
 
-def test_the_deepest_fall_is_drawn_though_its_peak_is_no_point_of_the_curve():
-    """The equity has points where trades close; a peak between two of them was as real.
-
-    Red without `_with_deepest`.
-    """
-    low = EquityPoint(BEGAN + timedelta(days=2), CAPITAL, CAPITAL - 500)
-    fall = Drawdown(Decimal(1_500), 1_500 / 110, BEGAN + timedelta(days=1), low.time, None)
-    end = EquityPoint(BEGAN + timedelta(days=3), CAPITAL, CAPITAL)
-    curve = equity(outcome([], [], equity=[low, end], drawdown=fall, ended=end.time))
-    assert min(curve["drawdown"]) == -13.636
-    assert max(curve["equity"]) == 11_000
-    assert set(curve["balance"]) == {float(CAPITAL)}
-
-
 def test_trades_are_columns_of_numbers():
     made = trades_on(chart(), 3)
     bare = msgspec.structs.replace(made[0], stop=None, regime="")
