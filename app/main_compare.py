@@ -22,7 +22,7 @@ from app.assembly import Parts
 from app.backtest.options import names_of
 from app.bus import EventBus
 from app.command_line import exit_code, new_command_line, warn
-from app.domain.errors import UsageError
+from app.domain.errors import ConfigurationError, UsageError
 from app.events import NewCandleEvent, OrderRejectedEvent, StrategyFailedEvent
 from app.interruption import gone_afterwards
 from app.live_trading import LiveTradingManager
@@ -126,6 +126,11 @@ def _played(decisions: Path, parts: Parts, bus: EventBus, run: Callable[[], None
         began = time.perf_counter()
         run()
         took = time.perf_counter() - began
+    if not decisions.stat().st_size:
+        raise ConfigurationError(
+            f"no strategy decided anything in {len(candles):,} candles: "
+            "expected more data, and services that are enabled"
+        )
     account = parts.broker.account()
     return Session(decisions, len(candles), len(errors), f"{account.balance:,.2f}", took)
 

@@ -112,8 +112,8 @@ class Settings(Section):
             )
         if data.start and data.until and data.until <= data.start:
             raise ValueError(
-                f"market_data.until is {data.until.isoformat()}, expected a time after "
-                f"market_data.start, which is {data.start.isoformat()}"
+                f"market_data.until (--to) is {data.until.isoformat()}, expected a time after "
+                f"market_data.start (--from), which is {data.start.isoformat()}"
             )
         return self
 

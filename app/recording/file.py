@@ -163,6 +163,13 @@ class Recording:
         """Return that a line, by default the one read last, is not what was written."""
         return DamagedError(f"{self.path}:{number or self._at}: the recording is damaged")
 
+    def without_start(self) -> DamagedError:
+        """Return that nothing follows the header."""
+        return DamagedError(
+            f"{self.path}: holds no more than its header: the session was killed as it started, "
+            "or recording.max_bytes is too small"
+        )
+
     def _header(self) -> Header:
         number, line = next(self._lines, (1, b""))
         try:

@@ -70,7 +70,8 @@ class Script:
         self._answers: dict[bytes, deque[Entry]] = {}
         """What can be asked until the next step."""
         self._last: dict[bytes, object] = {}
-        self._load()
+        if not self._load():
+            raise recording.without_start()
 
     # The ports
 

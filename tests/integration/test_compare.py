@@ -68,6 +68,14 @@ def test_the_old_loop_decides_nothing_without_what_decisions_need(main_here, bar
     assert Path("old.jsonl").read_text() == ""
 
 
+def test_where_nothing_is_decided_nothing_is_compared(compare, bars):
+    """Red when a temporary file is blamed, which is gone by then."""
+    ended = compare("--data", bars, SERVICES_STRATEGY_EVALUATION_ENABLED="false")
+    assert (ended.code, ended.out) == (78, "")
+    assert ended.err.startswith("error: no strategy decided anything in 1,")
+    assert ended.err.count("\n") == 1
+
+
 def test_the_old_loop_says_what_it_trades_and_what_is_doubtful(main_here, bars):
     """As the daemon does: an account number that is not read is a warning in both."""
     names = {"MARKET_DATA_SOURCE": "file", "MARKET_DATA_PATH": bars, "LIVE_ACOUNT": "5"}

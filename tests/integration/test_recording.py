@@ -207,6 +207,8 @@ def test_what_is_no_recording_is_refused_in_one_line(session, replay, tmp_path):
         "nothing of ours\n": "expected a recorded session",
         '{"format": "other"}\n': "expected a recorded session",
         json.dumps({**other, "version": 2}) + "\n": "format version 2, expected 1",
+        lines[0]: "holds no more than its header",
+        lines[0] + lines[1][:40]: "holds no more than its header",
         lines[0] + lines[1] + "{broken\n" + "".join(lines[2:]): ":3: the recording is damaged",
         lines[0] + lines[1] + '[["!", "broker.unheard"]]\n': ":3: the recording is damaged",
         lines[0] + lines[1] + "[7]\n": ":3: the recording is damaged",

@@ -436,7 +436,7 @@ def test_one_symbol_or_several_whichever_stands_higher(one, several, write):
         ),
         (
             {"MARKET_DATA_START": "2025-01-02", "MARKET_DATA_UNTIL": "2025-01-02"},
-            "market_data.until is 2025-01-02T00:00:00+00:00, expected a time after",
+            "market_data.until (--to) is 2025-01-02T00:00:00+00:00, expected a time after",
         ),
     ],
 )
