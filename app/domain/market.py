@@ -113,9 +113,9 @@ class SymbolRules(msgspec.Struct, frozen=True):
 
     def price(self, value: float | Decimal) -> Decimal:
         """Return `value` as a price of this symbol, rounded half-even to its digits."""
-        if isinstance(value, float):
-            return Decimal(f"{value:.{self.digits}f}")
-        return value.quantize(self.point, ROUND_HALF_EVEN)
+        if isinstance(value, Decimal):
+            return value.quantize(self.point, ROUND_HALF_EVEN)
+        return Decimal(f"{value:.{self.digits}f}")
 
     def volume(self, lots: float | Decimal) -> Decimal:
         """Return the largest tradable volume not above `lots`; zero when below the minimum.

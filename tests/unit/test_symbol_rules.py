@@ -11,7 +11,7 @@ from app.adapters.paper.instruments import instrument
 RULES = instrument("EURUSD", {}).rules
 
 
-@given(st.floats(-1e9, 1e9), st.integers(0, 8))
+@given(st.floats(-1e9, 1e9) | st.integers(0, 10**9), st.integers(0, 8))
 @example(0.5, 0)
 @example(1.5, 0)
 @example(-0.125, 2)
