@@ -143,7 +143,7 @@ def test_the_example_of_the_guide_loads(tmp_path):
     (example,) = re.findall(r"(?ms)^```yaml\n(.*?)^```", guide)
     path = tmp_path / "strategies" / "eurusd" / "example.yaml"
     path.parent.mkdir(parents=True)
-    path.write_text(f"name: example\n{example}")
+    path.write_text(example)
     columns = columns_of(load_indicators(PROJECT / "conf", "EURUSD", "1"))
     load_strategies(tmp_path, "EURUSD", lambda _: columns, magic=len)
     assert len(parameters_of(strict_yaml.load(path))) == 4
